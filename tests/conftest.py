@@ -1,0 +1,10 @@
+"""Makes `sepme_core`, `launch` and `demo` importable without hiding the host's own modules."""
+
+import sys
+from pathlib import Path
+
+REPOSITORY = str(Path(__file__).resolve().parent.parent)
+
+# `python -m pytest` puts the current folder first on the path, where our `nodes` folder would hide
+# the host's nodes.py. Last is the right place for it.
+sys.path[:] = [entry for entry in sys.path if entry not in ("", REPOSITORY)] + [REPOSITORY]
