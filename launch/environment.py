@@ -18,7 +18,7 @@ from pathlib import Path
 from launch import cache
 from launch.errors import SetupError
 
-OLDEST, NEWEST = (3, 10), (3, 13)
+NEWEST = (3, 13)
 TORCH = "torch==2.14.1 torchvision==0.29.1"
 REQUIREMENTS = ("requirements-host.txt", "requirements-dev.txt")
 # The default torch for Linux brings its CUDA libraries along.
@@ -39,16 +39,11 @@ print(torch.cuda.is_available() or torch.backends.mps.is_available()
 """
 
 
-def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Refuses a Python that is too old, and says so when it is newer than what was tried."""
-    found, oldest, newest = (".".join(map(str, v)) for v in (version, OLDEST, NEWEST))
-    if version < OLDEST:
-        raise SetupError(
-            f"Python {found} is too old: run.py needs {oldest} to {newest}.\n"
-            f"Start it with a newer one, e.g. `python{newest} run.py demo`."
-        )
+def note_untried_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
+    """Says so when this Python is newer than what was tried; run.py itself refuses older ones."""
     if version > NEWEST:
-        print(f"Note: Python {found} is newer than what was tried ({oldest} to {newest}).")
+        found, newest = (".".join(map(str, v)) for v in (version, NEWEST))
+        print(f"Note: Python {found} is newer than what was tried (up to {newest}).")
 
 
 def python() -> Path:
@@ -67,9 +62,9 @@ def prepare(host_requirements: list[str]) -> Path:
         The environment's interpreter.
 
     Raises:
-        SetupError: wrong Python, no space, or pip failed (with the end of its output).
+        SetupError: no space, or pip failed (with the end of its output).
     """
-    check_python()
+    note_untried_python()
     stamp = cache.folder() / "environment.stamp"
     wanted = _fingerprint(host_requirements)
     if _interpreter().exists() and stamp.exists() and stamp.read_text() == wanted:

@@ -1,9 +1,9 @@
 """A running ComfyUI, and its HTTP interface, as one context manager.
 
-    with Server(base_directory=folder) as server:
-        entry = server.run(prompt)
-        for image in server.images(entry):
-            data = server.picture(image)
+with Server(base_directory=folder) as server:
+entry = server.run(prompt)
+for image in server.images(entry):
+data = server.picture(image)
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Server:
     def _await_answer(self) -> None:
         began = time.monotonic()
         while time.monotonic() - began < SECONDS_TO_START:
-            self._require_alive()
+            self.require_alive()
             try:
                 self.get("/system_stats")
                 return
@@ -220,7 +220,8 @@ class Server:
                 time.sleep(0.2)
         raise ServerError(self._report(f"did not answer within {SECONDS_TO_START} seconds"))
 
-    def _require_alive(self) -> None:
+    def require_alive(self) -> None:
+        """Raises ServerError, with the end of the log, where the process has ended."""
         code = self._process.poll() if self._process else "none"
         if code is not None:
             raise ServerError(self._report(f"is not running (exit code {code})"))
@@ -241,7 +242,7 @@ class Server:
         except urllib.error.HTTPError:
             raise
         except OSError:
-            self._require_alive()
+            self.require_alive()
             raise
 
 
@@ -268,8 +269,9 @@ def _refused(answer: bytes) -> WorkflowError:
     lines = [body.get("error", {}).get("message", "The host refuses the workflow.")]
     for node_id, errors in (body.get("node_errors") or {}).items():
         for error in errors["errors"]:
-            lines.append(f"node {node_id} ({errors['class_type']}): {error['message']}, "
-                         f"{error['details']}")
+            lines.append(
+                f"node {node_id} ({errors['class_type']}): {error['message']}, {error['details']}"
+            )
     return WorkflowError("\n".join(lines), node_errors=body.get("node_errors"))
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from launch.errors import WorkflowError
+
 Json = dict[str, Any]
 NodeId = int | str
 
@@ -18,10 +20,6 @@ MUTED, BYPASSED = 2, 4
 PAGE_ONLY_NODES = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
 WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COLOR"})
 UPLOAD_OPTIONS = ("image_upload", "video_upload", "animated_image_upload")
-
-
-class WorkflowError(ValueError):
-    """A workflow that cannot be turned into a prompt; the message names the node."""
 
 
 def to_prompt(workflow: Json, object_info: Json) -> Json:

@@ -1,0 +1,17 @@
+"""`run.py bench`: hands over to the `bench` package, which runs in the environment."""
+
+from __future__ import annotations
+
+import subprocess
+
+from launch import cache, comfyui, environment
+
+
+def run(arguments: list[str]) -> int:
+    """Runs `python -m bench` with those arguments; gives its exit code."""
+    if not (cache.REPOSITORY / "bench" / "__main__.py").exists():
+        print("There is no bench yet: it comes with a later version (see CHANGELOG.md).")
+        return 0
+    comfyui.prepare()
+    command = [str(environment.python()), "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=cache.REPOSITORY).returncode
