@@ -2,7 +2,8 @@
 
 import pytest
 
-from launch.workflow import WorkflowError, to_prompt
+from launch.errors import WorkflowError
+from launch.workflow import to_prompt
 
 OBJECT_INFO = {
     "Loader": {

@@ -1,0 +1,111 @@
+"""ComfyUI's web page in a real browser, for tests and screenshots."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Page
+
+from launch import cache
+from launch.server import Server
+
+MILLISECONDS_TO_OPEN = 60_000
+# What the page itself writes whatever is open in it: files a new user does not have yet, and
+# look-ups outside this machine, which the server forbids it.
+OWN_NOISE = re.compile(r"Failed to load resource|Content Security Policy|Fetch API cannot load")
+
+SHOW_ALL = """() => {
+    const boxes = [...app.graph.nodes, ...app.graph.groups].map((item) => item.boundingRect);
+    const left = Math.min(...boxes.map((box) => box[0]));
+    const top = Math.min(...boxes.map((box) => box[1]));
+    const width = Math.max(...boxes.map((box) => box[0] + box[2])) - left;
+    const height = Math.max(...boxes.map((box) => box[1] + box[3])) - top;
+    const view = app.canvas.canvas.getBoundingClientRect();
+    const scale = Math.min((view.width - 120) / width, (view.height - 160) / height);
+    app.canvas.ds.scale = scale;
+    app.canvas.ds.offset = [90 / scale - left, 130 / scale - top];
+    app.canvas.setDirty(true, true);
+}"""
+
+PICTURES = """() => Object.fromEntries(app.graph.nodes
+    .filter((node) => node.type === "SaveImage" && node.imgs)
+    .map((node) => [node.title, node.imgs.map((img) => img.complete ? img.naturalWidth : 0)]))"""
+
+
+class ComfyPage:
+    """One tab with ComfyUI in it.
+
+    Attributes:
+        page: Playwright's page.
+        complaints: the page's console errors and warnings since a workflow was opened, without
+            what it writes of its own accord.
+    """
+
+    def __init__(self, page: Page, server: Server):
+        self.page = page
+        self.server = server
+        self.complaints: list[str] = []
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def open(self, query: str = "") -> None:
+        """Opens the page and waits until it can be worked with."""
+        self.page.goto(f"{self.server.url}/{query}", timeout=MILLISECONDS_TO_OPEN)
+        ready = "() => window.app?.graph && window.app.extensionManager && window.LiteGraph"
+        self.page.wait_for_function(ready, timeout=MILLISECONDS_TO_OPEN)
+        self.page.get_by_test_id("queue-button").wait_for(timeout=MILLISECONDS_TO_OPEN)
+        self.page.wait_for_load_state("networkidle")
+
+    def open_workflow(self, file: Path, n_nodes: int) -> None:
+        """Opens a workflow file as its menu does."""
+        self.complaints.clear()
+        self.page.set_input_files("#comfy-file-input", file)
+        self.wait_for_nodes(n_nodes)
+
+    def wait_for_nodes(self, n_nodes: int) -> None:
+        """Waits until the open workflow has that many nodes and the page has drawn them."""
+        self.page.wait_for_function(f"() => app.graph.nodes.length === {n_nodes}")
+        self.page.wait_for_timeout(1000)
+
+    def script(self, function: str, argument: object = None) -> Any:
+        """Runs a JavaScript function in the page; gives its result."""
+        return self.page.evaluate(function, argument)
+
+    def warnings(self) -> list[str]:
+        """Texts of all dialogs and notices that are open in the page."""
+        return self.page.locator(".p-dialog, [role=dialog], .p-toast-message").all_inner_texts()
+
+    def run(self, timeout: float = 300) -> dict:
+        """Presses Run and waits until the server is done.
+
+        Returns:
+            The server's history entry; its status may tell of an error.
+        """
+        before = set(self.server.get("/history"))
+        self.page.get_by_test_id("queue-button").click()
+        end = time.monotonic() + timeout
+        while not (new := set(self.server.get("/history")) - before):
+            assert time.monotonic() < end, f"not done after {timeout:g} s: {self.warnings()}"
+            # Not time.sleep: the page's messages arrive only while Playwright waits.
+            self.page.wait_for_timeout(200)
+        return self.server.get("/history")[new.pop()]
+
+    def pictures(self) -> dict[str, list[int]]:
+        """Widths of the pictures that the page shows, by the title of their SaveImage node."""
+        self.page.wait_for_timeout(1500)
+        return self.script(PICTURES)
+
+    def screenshot(self, name: str) -> Path:
+        """Saves what the page shows, with the whole graph in view."""
+        self.script(SHOW_ALL)
+        self.page.wait_for_timeout(700)
+        path = cache.folder("screenshots") / f"{re.sub(r'[^a-z0-9]+', '-', name)}.png"
+        self.page.screenshot(path=path)
+        return path
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not OWN_NOISE.search(message.text):
+            self.complaints.append(f"{message.text} ({message.location.get('url')})")

@@ -1,0 +1,57 @@
+"""ComfyUI's real page in a headless Chromium, against a real server with the pack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from demo import assemble
+from launch import cache, chromium, comfyui
+from launch.page import ComfyPage
+from launch.server import Server
+
+CHECKPOINT = "sepme_demo.safetensors"
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running ComfyUI with the pack and the demo checkpoint, and nothing saved in it yet."""
+    checkpoint = assemble.assemble(cache.folder("models") / CHECKPOINT)
+    base = comfyui.base_directory(tmp_path_factory.mktemp("comfyui"), [checkpoint])
+    with Server(base_directory=base, cpu=True) as running:
+        # Else the page greets every new user with its templates.
+        running.post("/settings", {"Comfy.TutorialCompleted": True})
+        yield running
+
+
+@pytest.fixture(scope="session")
+def object_info(server: Server) -> dict:
+    """The server's description of all its nodes."""
+    return server.object_info()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    program = chromium.find()
+    if program is None:
+        pytest.skip(f"No Chromium was found. {chromium.HOW_TO_GET_ONE}")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)
+
+
+@pytest.fixture
+def page(server: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[ComfyPage]:
+    """The page of a new visitor; a screenshot of its end goes to the cache's `screenshots`."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    opened = ComfyPage(context.new_page(), server)
+    opened.open()
+    yield opened
+    opened.screenshot(request.node.name)
+    context.close()
