@@ -99,11 +99,15 @@ class ComfyPage:
         return self.script(PICTURES)
 
     def screenshot(self, name: str) -> Path:
-        """Saves what the page shows, with the whole graph in view."""
+        """Saves what the page shows, with the whole graph in view and large enough to be read."""
+        usual = self.page.viewport_size
+        self.page.set_viewport_size({"width": 2400, "height": 1700})
+        self.page.wait_for_timeout(300)
         self.script(SHOW_ALL)
         self.page.wait_for_timeout(700)
-        path = cache.folder("screenshots") / f"{re.sub(r'[^a-z0-9]+', '-', name)}.png"
+        path = cache.folder("screenshots") / f"{re.sub(r'[^a-z0-9]+', '-', name).strip('-')}.png"
         self.page.screenshot(path=path)
+        self.page.set_viewport_size(usual)
         return path
 
     def _listen(self, message: ConsoleMessage) -> None:

@@ -1,0 +1,92 @@
+"""Makes the pictures by which the page offers the example workflows, by running them.
+
+    python -m launch.thumbnails
+
+in an environment that `run.py` has prepared. One column of pictures for each SaveImage node,
+headed by its title, and one row for each prompt.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from launch import demo
+from launch.server import Server
+from launch.workflow import to_prompt
+
+CELL, HEADING, CAPTION, GAP = 144, 40, 28, 6
+# About as many pictures side by side as below each other: the page shows thumbnails as squares.
+N_ACROSS = 4
+SECONDS_PER_WORKFLOW = 900
+
+
+def main() -> None:
+    """Runs every example workflow and writes its thumbnail beside it."""
+    with demo.ready_server() as server:
+        # In order of their names: a later one loads what an earlier one saves.
+        for file in sorted(demo.EXAMPLES.glob("*.json")):
+            thumbnail(server, file).save(file.with_suffix(".jpg"), quality=88, optimize=True)
+            print(f"Made {file.with_suffix('.jpg')}", flush=True)
+
+
+def thumbnail(server: Server, file: Path) -> Image.Image:
+    """Runs a workflow and puts its pictures together."""
+    workflow = json.loads(file.read_text(encoding="utf-8"))
+    prompt = to_prompt(workflow, server.object_info())
+    entry = server.run(prompt, SECONDS_PER_WORKFLOW)
+    blocks = {
+        node["_meta"]["title"]: [
+            Image.open(io.BytesIO(server.picture(image))) for image in server.images(entry, key)
+        ]
+        for key, node in prompt.items()
+        if node["class_type"] == "SaveImage"
+    }
+    rows = {
+        node["_meta"]["title"]: node["inputs"]["text"]
+        for node in prompt.values()
+        if node["class_type"] == "CLIPTextEncode" and node["inputs"]["text"]
+    }
+    return montage(blocks, [rows[title] for title in sorted(rows)])
+
+
+def montage(blocks: dict[str, list[Image.Image]], rows: list[str]) -> Image.Image:
+    """Blocks of pictures side by side under their titles, with a caption over every row.
+
+    Args:
+        blocks: for each title its pictures, row by row.
+        rows: the captions; each block has as many rows.
+    """
+    n_across = max(1, N_ACROSS // len(blocks))
+    width = n_across * CELL
+    size = (
+        len(blocks) * (width + GAP) + GAP,
+        HEADING + len(rows) * (CAPTION + CELL) + GAP,
+    )
+    sheet = Image.new("RGB", size, "#1e1e22")
+    draw = ImageDraw.Draw(sheet)
+    for row, caption in enumerate(rows):
+        middle = HEADING + row * (CAPTION + CELL) + CAPTION // 2
+        _centred(draw, (size[0] // 2, middle), caption, 17, "#b8b8c0")
+    for place, (title, pictures) in enumerate(blocks.items()):
+        left = GAP + place * (width + GAP)
+        _centred(draw, (left + width // 2, HEADING // 2 + 2), title, 21, "white")
+        n_seeds = len(pictures) // len(rows)
+        for row in range(len(rows)):
+            top = HEADING + row * (CAPTION + CELL) + CAPTION
+            for column, picture in enumerate(pictures[row * n_seeds :][:n_across]):
+                sheet.paste(picture.resize((CELL, CELL)), (left + column * CELL, top))
+    return sheet
+
+
+def _centred(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, colour: str
+) -> None:
+    draw.text(place, text, fill=colour, font=ImageFont.load_default(size), anchor="mm")
+
+
+if __name__ == "__main__":
+    main()
