@@ -30,9 +30,16 @@ SHOW_ALL = """() => {
     app.canvas.setDirty(true, true);
 }"""
 
+# The classic canvas keeps its pictures in the node, "Nodes 2.0" shows them in elements of its own.
 PICTURES = """() => Object.fromEntries(app.graph.nodes
-    .filter((node) => node.type === "SaveImage" && node.imgs)
-    .map((node) => [node.title, node.imgs.map((img) => img.complete ? img.naturalWidth : 0)]))"""
+    .filter((node) => node.type === "SaveImage")
+    .map((node) => {
+        const shown = document.querySelectorAll(`[data-node-id="${node.id}"] img`);
+        const pictures = node.imgs?.length ? node.imgs : [...shown];
+        return [node.title, pictures.map((img) => img.complete ? img.naturalWidth : 0)];
+    }))"""
+
+ERRORS = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
 
 
 class ComfyPage:
@@ -76,7 +83,12 @@ class ComfyPage:
 
     def warnings(self) -> list[str]:
         """Texts of all dialogs and notices that are open in the page."""
-        return self.page.locator(".p-dialog, [role=dialog], .p-toast-message").all_inner_texts()
+        notices = self.page.locator(".p-dialog, [role=dialog], .p-toast-message, [role=alert]")
+        return [text for text in notices.all_inner_texts() if text.strip()]
+
+    def errors(self) -> list[str]:
+        """Types of the nodes that the page marks as faulty, unknown ones among them."""
+        return self.script(ERRORS)
 
     def run(self, timeout: float = 300) -> dict:
         """Presses Run and waits until the server is done.
@@ -95,6 +107,7 @@ class ComfyPage:
 
     def pictures(self) -> dict[str, list[int]]:
         """Widths of the pictures that the page shows, by the title of their SaveImage node."""
+        self.script(SHOW_ALL)
         self.page.wait_for_timeout(1500)
         return self.script(PICTURES)
 

@@ -10,7 +10,7 @@ from launch.cache import REPOSITORY
 FILES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
 HELP = REPOSITORY / "web" / "docs"
 # What the page draws above a node, and the most it makes of one that is folded up.
-TITLE, FOLDED_WIDTH = 30, 160
+TITLE, FOLDED_WIDTH = 30, 280
 
 pytestmark = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -13,6 +14,8 @@ from launch.page import ComfyPage
 from launch.server import Server
 
 CHECKPOINT = "sepme_demo.safetensors"
+# Else the page greets every new user with its templates.
+QUIET = {"Comfy.TutorialCompleted": True}
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -20,13 +23,17 @@ ARGUMENTS = (
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running ComfyUI with the pack and the demo checkpoint, and nothing saved in it yet."""
+def base_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ComfyUI's base directory, with the pack and the demo checkpoint and nothing saved yet."""
     checkpoint = assemble.assemble(cache.folder("models") / CHECKPOINT)
-    base = comfyui.base_directory(tmp_path_factory.mktemp("comfyui"), [checkpoint])
-    with Server(base_directory=base, cpu=True) as running:
-        # Else the page greets every new user with its templates.
-        running.post("/settings", {"Comfy.TutorialCompleted": True})
+    return comfyui.base_directory(tmp_path_factory.mktemp("comfyui"), [checkpoint])
+
+
+@pytest.fixture(scope="session")
+def server(base_directory: Path) -> Iterator[Server]:
+    """A running ComfyUI with its own page."""
+    with Server(base_directory=base_directory, cpu=True) as running:
+        running.post("/settings", QUIET)
         yield running
 
 

@@ -13,7 +13,6 @@ pytestmark = pytest.mark.browser
 EXAMPLES = ["erase_one_concept", "erase_three_restore_one", "save_and_switch", "switch_saved"]
 FILES = {name: REPOSITORY / "example_workflows" / f"{name}.json" for name in EXAMPLES}
 PROMPT = "async () => JSON.parse(JSON.stringify((await app.graphToPrompt()).output))"
-ERRORS = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
 
 
 def saved(name):
@@ -41,7 +40,7 @@ def test_example_opens_without_a_warning_and_runs_in_the_page(page, name):
     page.open_workflow(FILES[name], len(nodes))
     page.screenshot(f"{name}-opened")
     assert page.warnings() == []
-    assert page.script(ERRORS) == []
+    assert page.errors() == []
     assert page.complaints == []
 
     entry = page.run()
