@@ -7,9 +7,8 @@ import pytest
 
 from demo import assemble
 from launch import cache, comfyui
+from launch.demo import CHECKPOINT
 from launch.server import Server
-
-CHECKPOINT = "sepme_demo.safetensors"
 
 
 @pytest.fixture(scope="session")
