@@ -4,6 +4,7 @@ Needs nothing but Python 3.10 to 3.13; everything else goes into the cache folde
 """
 
 import argparse
+import signal
 import sys
 
 # Before any other import: an older Python could not even read the modules below.
@@ -75,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # A server that was started must not outlive a run that is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # A console that cannot show every character must not end the run.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")

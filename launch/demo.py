@@ -80,7 +80,7 @@ def _fresh(folder: Path) -> Path:
 
 
 def _run_example(server: Server, example: Path, pictures: Path) -> None:
-    """Runs one workflow and saves each SaveImage node's pictures under its filename prefix."""
+    """Runs one workflow and saves each SaveImage node's pictures under the last part of its prefix."""
     from launch.workflow import to_prompt
 
     workflow = json.loads(example.read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def _run_example(server: Server, example: Path, pictures: Path) -> None:
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     for node_id, node in prompt.items():
         if node["class_type"] == "SaveImage":
-            name = node["inputs"]["filename_prefix"].replace("/", "-")
+            name = node["inputs"]["filename_prefix"].split("/")[-1]
             _save(server, server.images(entry, node_id), pictures / example.stem / name)
 
 
