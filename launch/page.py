@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from launch import cache
 from launch.server import Server
@@ -40,6 +42,26 @@ PICTURES = """() => Object.fromEntries(app.graph.nodes
     }))"""
 
 ERRORS = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
+
+
+@contextmanager
+def comfy_page(server: Server, browser: Browser, nodes_2: bool = False) -> Iterator[ComfyPage]:
+    """The page in a tab of its own, as a new visitor sees it.
+
+    Args:
+        server: the running server.
+        browser: a browser that Playwright has started.
+        nodes_2: draw the graph with the renderer called "Nodes 2.0" instead of the classic one.
+    """
+    # The first keeps the page from greeting every new user with its templates. The server
+    # remembers settings beyond the tab, so both are always set.
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes_2}
+    server.post("/settings", settings)
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    page = ComfyPage(context.new_page(), server)
+    page.open()
+    yield page
+    context.close()
 
 
 class ComfyPage:

@@ -10,12 +10,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from demo import assemble
 from launch import cache, chromium, comfyui
-from launch.page import ComfyPage
+from launch.page import ComfyPage, comfy_page
 from launch.server import Server
 
 CHECKPOINT = "sepme_demo.safetensors"
-# Else the page greets every new user with its templates.
-QUIET = {"Comfy.TutorialCompleted": True}
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -33,7 +31,6 @@ def base_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(base_directory: Path) -> Iterator[Server]:
     """A running ComfyUI with its own page."""
     with Server(base_directory=base_directory, cpu=True) as running:
-        running.post("/settings", QUIET)
         yield running
 
 
@@ -56,9 +53,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(server: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[ComfyPage]:
     """The page of a new visitor; a screenshot of its end goes to the cache's `screenshots`."""
-    context = browser.new_context(viewport={"width": 1600, "height": 1000})
-    opened = ComfyPage(context.new_page(), server)
-    opened.open()
-    yield opened
-    opened.screenshot(request.node.name)
-    context.close()
+    with comfy_page(server, browser) as opened:
+        yield opened
+        opened.screenshot(request.node.name)

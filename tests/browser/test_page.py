@@ -9,7 +9,7 @@ from launch.workflow import to_prompt
 
 pytestmark = pytest.mark.browser
 
-EXAMPLE = REPOSITORY / "example_workflows" / "erase_one_concept.json"
+EXAMPLES = REPOSITORY / "example_workflows"
 BOTH = """async () => JSON.parse(JSON.stringify(await app.graphToPrompt()))"""
 
 # Reroutes in a row, a value from a primitive, a muted sampler, a bypassed model patch, a comment
@@ -63,17 +63,27 @@ def test_converter_follows_the_page_through_reroutes_primitives_muted_and_bypass
     assert to_prompt(sent["workflow"], object_info) == sent["output"]
 
 
+def set_widget(page, node_type, widget, value):
+    """Gives a widget of the first node of that type another value."""
+    page.script(
+        """([type, name, value]) => {
+            const node = app.graph.nodes.find((node) => node.type === type);
+            node.widgets.find((widget) => widget.name === name).value = value;
+        }""",
+        [node_type, widget, value],
+    )
+
+
+def open_example(page, name):
+    file = EXAMPLES / f"{name}.json"
+    page.open_workflow(file, len(json.loads(file.read_text(encoding="utf-8"))["nodes"]))
+
+
 def test_template_without_a_place_for_the_name_is_told_in_the_page_and_the_server_lives_on(
     page, server
 ):
-    n_nodes = len(json.loads(EXAMPLE.read_text(encoding="utf-8"))["nodes"])
-    page.open_workflow(EXAMPLE, n_nodes)
-    page.script(
-        """() => {
-            const node = app.graph.nodes.find((node) => node.type === "SepME_Concepts");
-            node.widgets.find((widget) => widget.name === "templates").value = "a photo of a cat";
-        }"""
-    )
+    open_example(page, "erase_one_concept")
+    set_widget(page, "SepME_Concepts", "templates", "a photo of a cat")
     entry = page.run()
     assert entry["status"]["status_str"] == "error"
     page.page.wait_for_timeout(1000)
@@ -84,6 +94,15 @@ def test_template_without_a_place_for_the_name_is_told_in_the_page_and_the_serve
     text = {"class_type": "PrimitiveString", "inputs": {"value": "still here"}}
     shown = {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}
     assert server.run({"1": text, "2": shown})["status"]["status_str"] == "success"
+
+
+def test_increment_file_that_is_not_there_is_named_in_the_page(page, server):
+    open_example(page, "switch_saved")
+    set_widget(page, "SepME_Load", "increment", "nowhere.safetensors")
+    page.page.get_by_test_id("queue-button").click()
+    notice = page.page.get_by_text("nowhere.safetensors").filter(visible=True)
+    notice.first.wait_for(timeout=60_000)
+    assert server.get("/system_stats")
 
 
 def test_every_node_has_a_help_page_that_the_page_finds(page, server, object_info):
