@@ -80,7 +80,7 @@ def _fresh(folder: Path) -> Path:
 
 
 def _run_example(server: Server, example: Path, pictures: Path) -> None:
-    """Runs one workflow and saves each SaveImage node's pictures under the last part of its prefix."""
+    """Runs one workflow and saves every SaveImage node's pictures, sorted by its prefix."""
     from launch.workflow import to_prompt
 
     workflow = json.loads(example.read_text(encoding="utf-8"))
