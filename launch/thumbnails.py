@@ -73,7 +73,7 @@ def montage(blocks: dict[str, list[Image.Image]], rows: list[str]) -> Image.Imag
         _centred(draw, (size[0] // 2, middle), caption, 17, "#b8b8c0")
     for place, (title, pictures) in enumerate(blocks.items()):
         left = GAP + place * (width + GAP)
-        _centred(draw, (left + width // 2, HEADING // 2 + 2), title, 21, "white")
+        _centred(draw, (left + width // 2, HEADING // 2 + 2), title, 19, "white")
         n_seeds = len(pictures) // len(rows)
         for row in range(len(rows)):
             top = HEADING + row * (CAPTION + CELL) + CAPTION
