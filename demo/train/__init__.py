@@ -9,6 +9,7 @@ Run in the environment that run.py makes, from the repository's root, in this or
     python -m demo.train.classifier
     python -m demo.train.store                              packs the results into demo/weights
 
-Results go to `train/` in the cache. Every script takes `--steps N` for a short trial. Seeds are
-fixed, but another machine's arithmetic gives another, equally good model.
+Results go to `train/` in the cache. Every script but the first and last takes `--steps N` for a
+short trial. Seeds are fixed, but another machine's arithmetic gives another, equally good model.
+The weights that are stored come from this recipe, ended by the clock instead of a count of steps.
 """

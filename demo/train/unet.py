@@ -13,7 +13,7 @@ from demo.train.common import augment, begin, import_comfy, work
 from demo.train.encode_text import distinct_prompts
 from demo.vocabulary import NONE, training_prompts
 
-STEPS = 10000
+STEPS = 4500
 BATCH, LR = 16, 5e-4
 # The smallest network that ComfyUI takes for SD1.5: one resolution, two text-only layers.
 CONFIG = {

@@ -17,7 +17,7 @@ from demo.autoencoder import Autoencoder, Block
 from demo.train.common import augment, begin, work
 from demo.train.muon import Muon
 
-STEPS = 5000
+STEPS = 2500
 SHARE_JOINT = 0.6
 BATCH = 4
 
