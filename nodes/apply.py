@@ -1,0 +1,125 @@
+"""Nodes that switch increments on and off in a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sepme_core.concepts import parse_names
+from ..sepme_core.increment import Stack
+from . import host
+from .common import StackType, schema
+
+__all__ = ["Apply", "Remove"]
+
+
+class Apply(io.ComfyNode):
+    """Applies a stack to a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Apply",
+            display_name="SepME Apply",
+            description="Erases the concepts of a stack from the model. Everything protected stays "
+            "the same, to the bit (exact mode).",
+            search_aliases=["erase", "unlearn", "remove style", "safety"],
+            inputs=[
+                io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
+                StackType.Input("stack", tooltip="From SepME Compute, Load or Stack."),
+                io.Combo.Input(
+                    "mode",
+                    options=["exact", "merged"],
+                    default="exact",
+                    tooltip="Exact: weights untouched, protected prompts bit-identical. Merged: "
+                    "into the weights, no cost while sampling, tiny leaks.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-4.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Multiplies every strength of the stack.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where in the sampling erasing begins (exact mode only).",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where in the sampling erasing ends (exact mode only).",
+                ),
+                io.Combo.Input(
+                    "prompts",
+                    options=["both", "positive"],
+                    default="both",
+                    tooltip="Positive: a negative prompt may still name what is erased "
+                    "(exact mode only).",
+                ),
+                io.String.Input(
+                    "off",
+                    default="",
+                    tooltip="Concepts of the stack to leave in the model, separated by commas.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="Without the concepts.")],
+        )
+
+    @classmethod
+    def execute(  # noqa: PLR0913
+        cls,
+        model: Any,
+        stack: Stack,
+        mode: str,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+        prompts: str,
+        off: str,
+    ) -> io.NodeOutput:
+        """Checks everything, then patches a clone."""
+        chosen = stack.without(parse_names(off)).scaled(strength)
+        window = host.Window(start_percent, end_percent, positive_only=prompts == "positive")
+        if mode == "merged":
+            return io.NodeOutput(host.apply_merged(model, chosen, window))
+        return io.NodeOutput(host.apply_exact(model, chosen, window))
+
+
+class Remove(io.ComfyNode):
+    """Takes concepts out of a model's applied increments."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Remove",
+            display_name="SepME Remove",
+            description="Takes increments out of a model again: the concept is back, exactly. "
+            "The others stay.",
+            search_aliases=["restore concept"],
+            inputs=[
+                io.Model.Input("model", tooltip="A model from SepME Apply."),
+                io.String.Input(
+                    "names",
+                    default="",
+                    tooltip="Concepts to restore, separated by commas. Empty restores all.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="With the concepts restored.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, names: str) -> io.NodeOutput:
+        """Unknown names are refused, with what is there."""
+        return io.NodeOutput(host.remove(model, parse_names(names)))

@@ -1,0 +1,293 @@
+"""The node that computes increments on the host's loaded model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+from comfy_api.latest import io
+from server import PromptServer
+
+from ..sepme_core.concepts import ConceptSet, parse_names
+from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig
+from ..sepme_core.denoiser import Progress
+from ..sepme_core.erase import Erasure, erase
+from ..sepme_core.increment import Provenance, Stack
+from ..sepme_core.report import report
+from . import host
+from .common import ConceptsType, StackType, schema
+from .denoiser import HostDenoiser, computing
+from .plots import erasure_plot
+
+__all__ = ["Compute"]
+
+log = logging.getLogger(__name__)
+AUTOMATIC = "automatic"
+
+
+class Compute(io.ComfyNode):
+    """Increments for the chosen concepts."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Compute",
+            display_name="SepME Compute",
+            description="Computes one small increment per concept. The model stays as it is.",
+            search_aliases=["erase", "unlearn", "remove style", "safety"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to compute on; it stays as it is."),
+                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model."),
+                ConceptsType.Input("concepts", tooltip="From SepME Concepts."),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default=METHODS[0],
+                    tooltip="Closed form: seconds, no drawing. Refine: also follows the model's "
+                    "own predictions at every time. Paper: as published, slow. Unconstrained: for "
+                    "what must never come back; it changes other concepts too.",
+                ),
+                io.String.Input(
+                    "erase",
+                    default="",
+                    tooltip="Which concepts to erase, separated by commas. Empty: all of them.",
+                ),
+                io.Combo.Input(
+                    "protection",
+                    options=[AUTOMATIC, *PROTECTIONS],
+                    default=AUTOMATIC,
+                    tooltip="Truncated: the directions that matter, exact through the dead zone "
+                    "(automatic, but for the paper's methods). Reduced and full: every direction, "
+                    "for few protected prompts only. Full is the paper's basis.",
+                ),
+                io.Float.Input(
+                    "energy",
+                    default=0.97,
+                    min=0.5,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Truncated only: share of the concept to act on. More erases odd "
+                    "phrasings better and comes closer to its neighbours.",
+                ),
+                io.Float.Input(
+                    "tolerance",
+                    default=0.03,
+                    min=0.001,
+                    max=0.5,
+                    step=0.001,
+                    tooltip="Truncated only: protected directions weaker than this are left to "
+                    "the dead zone.",
+                ),
+                io.Float.Input(
+                    "dead_zone",
+                    default=0.0,
+                    min=0.0,
+                    max=0.95,
+                    step=0.01,
+                    tooltip="Prompts reaching less than this into the concept stay untouched, to "
+                    "the bit. 0 chooses it from the prompts.",
+                ),
+                io.Int.Input(
+                    "max_steps",
+                    default=0,
+                    min=0,
+                    max=10000,
+                    tooltip="Limit for methods that train. 0: the method's own.",
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=0.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.000001,
+                    round=False,
+                    tooltip="For methods that train. 0: the method's own.",
+                ),
+                io.Int.Input(
+                    "n_latents",
+                    default=4,
+                    min=1,
+                    max=64,
+                    tooltip="Pictures of the concept drawn for methods that train.",
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=512,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    tooltip="Size of those pictures. Use what the model was trained on.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**32 - 1,
+                    control_after_generate=True,
+                    tooltip="Same seed, same increments.",
+                ),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="Pictures of the concept to train on instead of drawn ones; for one "
+                    "concept at a time.",
+                ),
+                StackType.Input(
+                    "known",
+                    optional=True,
+                    tooltip="Increments you already use: their concepts are protected as well.",
+                ),
+            ],
+            outputs=[
+                StackType.Output(display_name="stack", tooltip="One increment per concept."),
+                io.String.Output(display_name="report", tooltip="What was found and measured."),
+                io.Image.Output(display_name="plot", tooltip="Margins and training curves."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(  # noqa: PLR0913
+        cls,
+        model: Any,
+        clip: Any,
+        concepts: ConceptSet,
+        method: str,
+        erase: str,
+        protection: str,
+        energy: float,
+        tolerance: float,
+        dead_zone: float,
+        max_steps: int,
+        learning_rate: float,
+        n_latents: int,
+        resolution: int,
+        seed: int,
+        latent: dict[str, Any] | None = None,
+        known: Stack | None = None,
+    ) -> io.NodeOutput:
+        """Everything is checked before the first step; the host's weights are never written."""
+        config = _config(
+            method,
+            protection,
+            energy,
+            tolerance,
+            dead_zone,
+            max_steps,
+            learning_rate,
+            n_latents,
+            seed,
+        )
+        concepts = _protecting(concepts, known)
+        with computing():
+            erasures = _compute(
+                model,
+                clip,
+                concepts,
+                parse_names(erase),
+                config,
+                resolution,
+                latent,
+                _Progress(str(cls.hidden.unique_id)),
+            )
+        text = report(erasures)
+        log.info("SepME\n%s", text)
+        return io.NodeOutput(Stack.of(e.increment for e in erasures), text, erasure_plot(erasures))
+
+
+def _compute(  # noqa: PLR0913
+    model: Any,
+    clip: Any,
+    concepts: ConceptSet,
+    names: tuple[str, ...],
+    config: EraseConfig,
+    resolution: int,
+    latent: dict[str, Any] | None,
+    progress: _Progress,
+) -> list[Erasure]:
+    chosen = concepts.choose(names)
+    plain = host.without_increments(model)
+    family = host.family_of(plain)
+    provenance = Provenance(
+        family=family.name,
+        base=host.base_fingerprint(plain),
+        text_encoder=host.text_encoder_fingerprint(clip),
+    )
+    encode = host.encode_prompts(clip, host.compute_dtype(plain), family.d_text)
+    denoiser = latents = None
+    if config.method != "closed form":
+        denoiser = HostDenoiser(plain, clip, resolution, progress.drawing)
+        denoiser.load()
+        latents = denoiser.model_latents(latent["samples"]) if latent else None
+    return erase(
+        concepts,
+        chosen,
+        encode,
+        host.text_only_weights(plain),
+        config,
+        provenance=provenance,
+        denoiser=denoiser,
+        latents=latents,
+        on_step=progress,
+    )
+
+
+def _config(  # noqa: PLR0913
+    method: str,
+    protection: str,
+    energy: float,
+    tolerance: float,
+    dead_zone: float,
+    max_steps: int,
+    learning_rate: float,
+    n_latents: int,
+    seed: int,
+) -> EraseConfig:
+    """Widgets at 0 mean the method's own default, which stays in one place: the core."""
+    config = EraseConfig(method=method, seed=seed)
+    if protection == AUTOMATIC:
+        protection = "full" if method.startswith("paper") else "truncated"
+    basis = BasisConfig(protection, energy, tolerance, dead_zone or None)  # type: ignore[arg-type]
+    own: dict[str, Any] = {"max_steps": max_steps, "learning_rate": learning_rate}
+    own = {k: v for k, v in own.items() if v}
+    paper = config.paper
+    if method == "unconstrained":
+        paper = replace(paper, learning_rate=1e-5)  # SRS-ME, the variant marked ‡
+    return replace(
+        config,
+        basis=basis,
+        paper=replace(paper, n_images=n_latents, **own),
+        refine=replace(config.refine, n_trajectories=n_latents, **own),
+    )
+
+
+def _protecting(concepts: ConceptSet, known: Stack | None) -> ConceptSet:
+    names = [n for e in known.entries for n in e.increment.concept.names] if known else []
+    return concepts.also_protecting(names)
+
+
+class _Progress:
+    """Progress bar, progress text and cancelling, for one run of the node."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._bar = comfy.utils.ProgressBar(1)
+
+    def __call__(self, at: Progress) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        self._bar.update_absolute(at.step, at.max_steps)
+        self._say(
+            f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "
+            f"(stops at {at.tolerance:g})"
+        )
+
+    def drawing(self, step: int, n_steps: int) -> None:
+        self._bar.update_absolute(step, n_steps)
+        self._say(f"drawing the concept: step {step}/{n_steps}")
+
+    def _say(self, text: str) -> None:
+        PromptServer.instance.send_progress_text(text, self._node_id)

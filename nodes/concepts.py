@@ -1,0 +1,75 @@
+"""The node that turns plain text into a concept set."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..sepme_core.concepts import (
+    DEFAULT_TEMPLATES,
+    ConceptSet,
+    parse_concepts,
+    parse_lines,
+)
+from .common import ConceptsType, schema
+
+__all__ = ["Concepts"]
+
+
+class Concepts(io.ComfyNode):
+    """Concept set from plain text."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Concepts",
+            display_name="SepME Concepts",
+            description="Names what the model shall no longer draw, and what must not change.",
+            search_aliases=["erase", "unlearn", "remove style", "safety"],
+            inputs=[
+                io.String.Input(
+                    "concepts",
+                    multiline=True,
+                    default="Van Gogh -> painting",
+                    tooltip="What to remove, one a line: name | synonym, synonym -> anchor. "
+                    "Synonyms are removed with the name; the anchor is what is drawn instead "
+                    "(nothing in particular if left out).",
+                ),
+                io.String.Input(
+                    "templates",
+                    multiline=True,
+                    default="\n".join(DEFAULT_TEMPLATES),
+                    tooltip="Sentences people use around a name, one a line, with {} in its place. "
+                    "The bare name is always included.",
+                ),
+                io.String.Input(
+                    "protected_concepts",
+                    multiline=True,
+                    default="",
+                    tooltip="Names that must not change, one a line. They are protected in every "
+                    "template. The concepts above protect each other anyway.",
+                ),
+                io.String.Input(
+                    "protected_prompts",
+                    multiline=True,
+                    default="watermark",
+                    tooltip="Whole prompts that must not change, one a line, used as they are. "
+                    "The empty prompt is always among them.",
+                ),
+            ],
+            outputs=[ConceptsType.Output(display_name="concepts", tooltip="For SepME Compute.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, concepts: str, templates: str, protected_concepts: str, protected_prompts: str
+    ) -> io.NodeOutput:
+        """Parses and checks; see `ConceptSet` for the errors."""
+        return io.NodeOutput(
+            ConceptSet(
+                parse_concepts(concepts),
+                parse_lines(templates),
+                parse_lines(protected_concepts),
+                parse_lines(protected_prompts),
+            )
+        )

@@ -1,0 +1,212 @@
+"""The host's loaded model as a denoiser for the core's gradient methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import torch
+from comfy.ldm.modules.attention import attention_pytorch
+from torch import Tensor, nn
+
+from ..sepme_core.denoiser import Trajectory
+from . import host
+
+__all__ = ["HostDenoiser", "autograd_ready", "computing"]
+
+GUIDANCE = 5.0  # classifier-free guidance when drawing the concept: between the usual 4 and 7.5
+
+
+class HostDenoiser:
+    """A MODEL and its CLIP behind the interface of `sepme_core.denoiser.Denoiser`.
+
+    Args:
+        model: a patcher without increments; loaded on first use.
+        clip: its text encoder.
+        resolution: height and width of drawn pictures, in pixels.
+        on_draw: called with (step, n_steps) while pictures are drawn.
+    """
+
+    def __init__(self, model: Any, clip: Any, resolution: int, on_draw: Any = None) -> None:
+        self._model = _static(model)
+        self._clip = clip
+        self._resolution = resolution
+        self._on_draw = on_draw or (lambda *_: None)
+        self._conditions: dict[str, dict[str, Tensor]] = {}
+        family = host.family_of(model)
+        self.layers = host.matching_layers(self._model, family.text_only)
+        self.cross_attention = host.matching_layers(self._model, family.cross_attention)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self._model.load_device
+
+    def load(self) -> None:
+        """Brings the model to its device and makes autograd possible; values stay the same."""
+        comfy.model_management.load_models_gpu([self._model])
+        autograd_ready(self._model.model)
+
+    def __call__(self, x: Tensor, sigma: Tensor, prompts: Sequence[str]) -> Tensor:
+        """Predicted noise, see `Denoiser`."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        known = [self._condition(p, x) for p in prompts]
+        conditions = {k: torch.cat([c[k] for c in known]) for k in known[0]}
+        options = dict(self._model.model_options.get("transformer_options", {}))
+        options["optimized_attention_override"] = _plain_attention
+        options["cond_or_uncond"] = [0]
+        denoised = self._model.model.apply_model(
+            x, sigma, **conditions, transformer_options=options
+        )
+        return (x - denoised) / _like(sigma, x)
+
+    def add_noise(self, latents: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """See `Denoiser`."""
+        sampling = self._model.get_model_object("model_sampling")
+        return sampling.noise_scaling(_like(sigma, latents), noise, latents)
+
+    def sigmas(self, fractions: Tensor) -> Tensor:
+        """See `Denoiser`."""
+        sampling = self._model.get_model_object("model_sampling")
+        return sampling.sigma(fractions * (len(sampling.sigmas) - 1)).float()
+
+    def draw(self, prompt: str, n: int, seed: int, n_steps: int) -> Tensor:
+        """See `Denoiser`; drawn one by one with the host's own sampler."""
+        drawn = [self._sample(self._model, prompt, seed + i, n_steps) for i in range(n)]
+        return torch.cat(drawn).to(self.device)
+
+    def trajectory(self, prompt: str, seed: int, n_steps: int) -> Trajectory:
+        """See `Denoiser`; the sampler's own predictions are kept."""
+        seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+        def keep(args: dict[str, Any]) -> Tensor:
+            x, sigma = args["input"], args["sigma"]
+            scale = _like(sigma, x)
+            seen.append(
+                (
+                    x.clone(),
+                    sigma.clone(),
+                    (x - args["cond_denoised"]) / scale,
+                    (x - args["uncond_denoised"]) / scale,
+                )
+            )
+            return args["denoised"]
+
+        watched = self._model.clone()
+        watched.set_model_sampler_post_cfg_function(keep, disable_cfg1_optimization=True)
+        self._sample(watched, prompt, seed, n_steps)
+        x, sigma, concept, uncond = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        return Trajectory(prompt, x, sigma, concept, uncond)
+
+    def model_latents(self, latents: Tensor) -> Tensor:
+        """Latents of the graph in the model's own scale."""
+        latents = comfy.sample.fix_empty_latent_channels(self._model, latents.detach().clone())
+        return self._model.model.process_latent_in(latents.float()).to(self.device)
+
+    def _sample(self, model: Any, prompt: str, seed: int, n_steps: int) -> Tensor:
+        empty = self._empty_latent()
+
+        def on_step(step: int, *_: Any) -> None:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            self._on_draw(step + 1, n_steps)
+
+        drawn = comfy.sample.sample(
+            model,
+            comfy.sample.prepare_noise(empty, seed),
+            n_steps,
+            GUIDANCE,
+            "euler",
+            "normal",
+            self._encode(prompt),
+            self._encode(""),
+            empty,
+            callback=on_step,
+            disable_pbar=True,
+            seed=seed,
+        )
+        return self._model.model.process_latent_in(drawn.float())
+
+    def _empty_latent(self) -> Tensor:
+        side = max(1, self._resolution // 8)
+        channels = self._model.get_model_object("latent_format").latent_channels
+        return torch.zeros(1, channels, side, side)
+
+    def _encode(self, prompt: str) -> list:
+        return [
+            [
+                c.detach().clone(),
+                {k: v.detach().clone() if torch.is_tensor(v) else v for k, v in extra.items()},
+            ]
+            for c, extra in self._clip.encode_from_tokens_scheduled(self._clip.tokenize(prompt))
+        ]
+
+    def _condition(self, prompt: str, x: Tensor) -> dict[str, Tensor]:
+        if prompt not in self._conditions:
+            with torch.no_grad():
+                self._conditions[prompt] = self._encode_for_model(prompt, x)
+        return self._conditions[prompt]
+
+    def _encode_for_model(self, prompt: str, x: Tensor) -> dict[str, Tensor]:
+        conds = comfy.samplers.convert_cond(self._encode(prompt))
+        conds = comfy.samplers.encode_model_conds(
+            self._model.model.extra_conds, conds, x[:1], x.device, "positive"
+        )
+        made = {
+            k: v.process_cond(batch_size=1, area=None, device=x.device).cond
+            for k, v in conds[0]["model_conds"].items()
+        }
+        return {k: v.detach().clone() for k, v in made.items() if torch.is_tensor(v)}
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Leaves the host's inference mode, in which nothing can be differentiated."""
+    management = comfy.model_management
+    had = getattr(management, "in_training", None)
+    with torch.inference_mode(False), torch.enable_grad():
+        if had is not None:
+            management.in_training = True
+        try:
+            yield
+        finally:
+            if had is not None:
+                management.in_training = had
+
+
+def autograd_ready(network: nn.Module) -> None:
+    """Replaces inference tensors among parameters and buffers by equal ordinary ones.
+
+    Autograd cannot save inference tensors for the backward pass, and freshly loaded checkpoints
+    consist of them. One at a time, so that no second copy of the model exists.
+    """
+    with torch.inference_mode(False):
+        for module in network.modules():
+            for name, parameter in list(module._parameters.items()):
+                if parameter is not None and parameter.is_inference():
+                    module._parameters[name] = nn.Parameter(parameter.clone(), requires_grad=False)
+                elif parameter is not None:
+                    parameter.requires_grad_(False)
+            for name, buffer in list(module._buffers.items()):
+                if buffer is not None and buffer.is_inference():
+                    module._buffers[name] = buffer.clone()
+
+
+def _static(model: Any) -> Any:
+    """A clone whose weights are real tensors, also where the host streams them."""
+    if "disable_dynamic" in inspect.signature(model.clone).parameters:
+        return model.clone(disable_dynamic=True)
+    return model.clone()
+
+
+def _plain_attention(_: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """The host's default on the CPU is not meant for gradients."""
+    return attention_pytorch(*args, **kwargs)
+
+
+def _like(sigma: Tensor, x: Tensor) -> Tensor:
+    return sigma.view(-1, *[1] * (x.ndim - 1))

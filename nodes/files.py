@@ -1,0 +1,98 @@
+"""Increment files in the host's `models/sepme` folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import folder_paths
+
+from ..sepme_core.errors import IncrementFileError
+from ..sepme_core.increment import Increment
+from ..sepme_core.increment_file import read_increment, to_bytes
+
+__all__ = [
+    "file_stamp",
+    "list_increments",
+    "load_increment",
+    "refuse_existing",
+    "register_folder",
+    "same_content",
+    "target_path",
+]
+
+FOLDER = "sepme"
+
+
+def register_folder() -> None:
+    """Makes the host list `models/sepme`; extra model paths of the user stay in force."""
+    known = folder_paths.folder_names_and_paths.get(FOLDER)
+    paths = list(known[0]) if known else []
+    ours = os.path.join(folder_paths.models_dir, FOLDER)
+    if ours not in paths:
+        paths.append(ours)
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, {".safetensors"})
+    Path(ours).mkdir(parents=True, exist_ok=True)
+
+
+def list_increments() -> list[str]:
+    """Names of all increment files, relative to the folder."""
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def load_increment(name: str) -> Increment:
+    """Reads one file.
+
+    Raises:
+        IncrementFileError: missing, corrupt, foreign or newer.
+    """
+    return read_increment(_existing(name))
+
+
+def file_stamp(name: str) -> str:
+    """Changes when the file does: path, size and time of the last change."""
+    path = folder_paths.get_full_path(FOLDER, name)
+    if path is None:
+        return "missing"
+    stat = os.stat(path)
+    return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def target_path(folder: str, concept: str) -> Path:
+    """Where to save a concept's increment, inside the first `models/sepme` folder.
+
+    Raises:
+        IncrementFileError: the folder would leave `models/sepme`.
+    """
+    root = Path(folder_paths.get_folder_paths(FOLDER)[0]).resolve()
+    name = re.sub(r"[^\w\- ]+", "_", concept).strip() or "concept"
+    path = (root / folder / f"{name}.safetensors").resolve()
+    if not path.is_relative_to(root):
+        raise IncrementFileError(
+            f"The folder {folder!r} lies outside models/{FOLDER}. Use a name such as 'styles'."
+        )
+    return path
+
+
+def _existing(name: str) -> Path:
+    path = folder_paths.get_full_path(FOLDER, name)
+    if path is None:
+        raise IncrementFileError(
+            f"{name!r} is not in models/{FOLDER} any more. Put it back, or choose another file."
+        )
+    return Path(path)
+
+
+def same_content(increment: Increment, path: Path) -> bool:
+    """Whether the file already holds exactly this increment: saving again is then no conflict."""
+    return path.exists() and path.read_bytes() == to_bytes(increment)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises IncrementFileError when another file has the name."""
+    if path.exists():
+        raise IncrementFileError(
+            f"{path.name} exists already with other content. Turn overwrite on, or save into "
+            "another folder."
+        )

@@ -1,0 +1,388 @@
+"""Everything that knows the host's model patcher: layers, weights, prompts, applying, removing."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.lora
+import comfy.model_management
+import comfy.model_patcher
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor, nn
+
+from ..sepme_core.application import StackBranch, attached, check_fits
+from ..sepme_core.embeddings import EncodedPrompt
+from ..sepme_core.errors import ConceptError, IncompatibleError
+from ..sepme_core.increment import Increment, Stack
+from .families import FAMILIES, Family
+
+__all__ = [
+    "Window",
+    "applied",
+    "apply_exact",
+    "apply_merged",
+    "base_fingerprint",
+    "compute_dtype",
+    "encode_prompts",
+    "family_of",
+    "matching_layers",
+    "remove",
+    "text_encoder_fingerprint",
+    "text_only_weights",
+    "without_increments",
+]
+
+log = logging.getLogger(__name__)
+KEY = "sepme"
+PREFIX = "diffusion_model."
+_BATCH = 16  # prompts per pass of the text encoder
+
+
+# --- layers and weights ---------------------------------------------------------------------------
+
+
+def family_of(model: Any) -> Family:
+    """The family of a host MODEL.
+
+    Raises:
+        IncompatibleError: its text-only layers are not known.
+    """
+    network = model.model.diffusion_model
+    for family in FAMILIES:
+        layers = _match(network, family.text_only)
+        widths = {layer.in_features for layer in layers.values()}
+        if type(network).__name__ == family.network and widths == {family.d_text}:
+            return family
+    known = ", ".join(f.name for f in FAMILIES)
+    raise IncompatibleError(
+        f"This model ({type(model.model).__name__}, {type(network).__name__}) has no text-only "
+        f"layers that SepME knows. Expected one of: {known}. Load a checkpoint of such a family."
+    )
+
+
+def matching_layers(model: Any, pattern: str) -> dict[str, Any]:
+    """Linear layers of the diffusion model whose module path matches."""
+    return _match(model.model.diffusion_model, pattern)
+
+
+def _match(network: nn.Module, pattern: str) -> dict[str, Any]:
+    rule = re.compile(pattern)
+    return {
+        path: module
+        for path, module in network.named_modules()
+        if rule.match(path) and isinstance(module, nn.Linear)
+    }
+
+
+def text_only_weights(model: Any) -> dict[str, Tensor]:
+    """Text-only weights as the model uses them, LoRAs included, float32 on the CPU."""
+    return {k: _weight(model, k) for k in matching_layers(model, family_of(model).text_only)}
+
+
+def _weight(model: Any, path: str) -> Tensor:
+    key = f"{PREFIX}{path}.weight"
+    raw = _raw_weight(model, key)
+    patches = model.patches.get(key)
+    weight = raw.to("cpu", torch.float32, copy=True)
+    return comfy.lora.calculate_weight(patches, weight, key) if patches else weight
+
+
+def _raw_weight(model: Any, key: str) -> Tensor:
+    if key in model.backup:
+        return model.backup[key].weight
+    weight, _, convert = comfy.model_patcher.get_key_weight(model.model, key)
+    return convert(weight, inplace=False) if convert else weight
+
+
+def compute_dtype(model: Any) -> torch.dtype:
+    """The dtype in which the diffusion model receives prompts."""
+    return model.model.manual_cast_dtype or model.model.get_dtype()
+
+
+# --- fingerprints ---------------------------------------------------------------------------------
+
+
+def base_fingerprint(model: Any) -> str:
+    """Identifies the unpatched weights of the text-only layers."""
+    keys = matching_layers(model, family_of(model).text_only)
+    return _fingerprint((k, _raw_weight(model, f"{PREFIX}{k}.weight")) for k in sorted(keys))
+
+
+def text_encoder_fingerprint(clip: Any) -> str:
+    """Identifies the text encoder: its weights, its patches and its clip-skip."""
+    state = clip.patcher.model.state_dict()
+    names = sorted(k for k, v in state.items() if torch.is_tensor(v) and v.is_floating_point())
+    patched = sorted((k, len(v)) for k, v in clip.patcher.patches.items())
+    extra = f"skip={clip.layer_idx} patches={patched}"
+    if patched:
+        extra += str(clip.patcher.patches_uuid)
+    backup = clip.patcher.backup
+    return _fingerprint(((k, backup[k].weight if k in backup else state[k]) for k in names), extra)
+
+
+def _fingerprint(named: Iterable[tuple[str, Tensor]], extra: str = "") -> str:
+    """SHA-256 over shapes and evenly spaced entries, in half precision.
+
+    Half precision, so that a model kept in another dtype on another machine is the same model.
+    """
+    h = hashlib.sha256(extra.encode())
+    for name, tensor in named:
+        flat = tensor.detach().flatten()
+        sample = flat[:: max(1, len(flat) // 4096)].to("cpu", torch.float16)
+        h.update(f"{name}{tuple(tensor.shape)}".encode())
+        h.update(sample.contiguous().view(torch.uint8).numpy().tobytes())
+    return h.hexdigest()[:32]
+
+
+# --- prompts --------------------------------------------------------------------------------------
+
+
+def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> Callable[[Sequence[str]], list]:
+    """A text encoder for the core: batched, cached, rounded as the model will see the prompts.
+
+    Args:
+        dtype: what the diffusion model computes in.
+        d_text: text width that the model expects.
+    Raises (when called):
+        IncompatibleError: the encoder gives another width.
+    """
+    known: dict[str, EncodedPrompt] = {}
+
+    def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
+        missing = [p for p in dict.fromkeys(prompts) if p not in known]
+        for start in range(0, len(missing), _BATCH):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            for prompt in _encode_batch(clip, missing[start : start + _BATCH], dtype):
+                _check_width(prompt, d_text)
+                known[prompt.text] = prompt
+        return [known[p] for p in prompts]
+
+    return encode
+
+
+def _encode_batch(clip: Any, prompts: Sequence[str], dtype: torch.dtype) -> list[EncodedPrompt]:
+    """The host encodes the sections of a long prompt as a batch; short prompts can be sections."""
+    tokens = [clip.tokenize(p) for p in prompts]
+    sections = [{len(t) for t in tok.values()} for tok in tokens]
+    lengths = {tuple(len(t[0]) for t in tok.values()) for tok in tokens}
+    if len(prompts) > 1 and (any(s != {1} for s in sections) or len(lengths) > 1):
+        return [p for prompt in prompts for p in _encode_batch(clip, [prompt], dtype)]
+    joined = {key: [s for tok in tokens for s in tok[key]] for key in tokens[0]}
+    with torch.no_grad():
+        rows = clip.encode_from_tokens(joined)[0].detach().to("cpu", torch.float32)
+    rows = rows.to(dtype).float().clone()
+    return [
+        EncodedPrompt(text, part, _n_words(tok, len(part)))
+        for text, part, tok in zip(prompts, rows.chunk(len(prompts)), tokens, strict=True)
+    ]
+
+
+def _n_words(tokens: Mapping[str, list[list[tuple]]], n_tokens: int) -> int:
+    """Tokens up to the end mark: where the run of equal tokens at the end begins, plus one."""
+    ids = [str(t[0]) for section in next(iter(tokens.values())) for t in section]
+    last = len(ids) - 1
+    while last > 0 and ids[last - 1] == ids[-1]:
+        last -= 1
+    return min(last + 1, n_tokens)
+
+
+def _check_width(prompt: EncodedPrompt, d_text: int) -> None:
+    if prompt.embeddings.shape[-1] != d_text:
+        raise IncompatibleError(
+            f"The CLIP gives embeddings {prompt.embeddings.shape[-1]} wide, the model expects "
+            f"{d_text}: they belong to different families. Connect the CLIP that comes with this "
+            "model's checkpoint."
+        )
+
+
+# --- applying and removing ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """When and where exact application acts."""
+
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    positive_only: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Always and everywhere."""
+        return self == Window()
+
+
+class _Exact:
+    """The wrapper around one model call that carries a stack; lives on a patcher's clone."""
+
+    def __init__(
+        self, stack: Stack, window: Window, layers: Mapping[str, Any], sampling: Any
+    ) -> None:
+        self.stack, self.window = stack, window
+        used = {m for e in stack.active() for m in e.increment.target_modules}
+        self._layers = {k: v for k, v in layers.items() if k in used}
+        self._sampling = sampling
+        self._branches: dict[torch.device, StackBranch] = {}
+
+    def __call__(self, executor: Callable[..., Tensor], x: Tensor, t: Tensor, *args, **kwargs):  # noqa: ANN002, ANN003, ANN204
+        options = kwargs.get("transformer_options") or (args[3] if len(args) > 3 else {})
+
+        if not self._layers or not self._in_window(float(t.max())):
+            return executor(x, t, *args, **kwargs)
+        branch = self._branches.setdefault(x.device, StackBranch(self.stack, x.device))
+        branch.begin(self._rows(len(x), options))
+        with attached(self._layers, branch):
+            return executor(x, t, *args, **kwargs)
+
+    def _in_window(self, sigma: float) -> bool:
+        first = self._sampling.percent_to_sigma(self.window.start_percent)
+        last = self._sampling.percent_to_sigma(self.window.end_percent)
+        return last <= sigma <= first
+
+    def _rows(self, n: int, options: Mapping[str, Any]) -> Tensor | None:
+        if not self.window.positive_only:
+            return None
+        chunks = options.get("cond_or_uncond", [0])
+        return torch.tensor([c == 0 for c in chunks]).repeat_interleave(n // len(chunks))
+
+
+@dataclass(frozen=True, eq=False)
+class _Merged:
+    """What was merged into a clone's weights, kept to take it out again."""
+
+    stack: Stack
+    patches: Mapping[str, tuple]
+
+
+def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
+    """A clone whose text-only layers add the stack to their outputs.
+
+    Raises:
+        IncompatibleError: an increment does not fit the model.
+    """
+    layers = _check(model, stack)
+    clone = model.clone()
+    sampling = model.get_model_object("model_sampling")
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, _Exact(stack, window, layers, sampling))
+    return clone
+
+
+def apply_merged(model: Any, stack: Stack, window: Window) -> Any:
+    """A clone with the stack added to its weights by the host.
+
+    Raises:
+        IncompatibleError: an increment does not fit, or the host would not take a patch.
+        ConceptError: a window is asked for, which weights cannot follow.
+    """
+    if not window.whole:
+        raise ConceptError(
+            "Merged mode changes the weights for the whole sampling and for both prompts. Set "
+            "start_percent 0, end_percent 1 and prompts 'both', or use exact mode."
+        )
+    _check(model, stack)
+    clone = model.clone()
+    earlier = clone.get_attachment(KEY)
+    joined = earlier.stack + stack if earlier else stack
+    return _merge(_unmerge(clone), joined)
+
+
+def remove(model: Any, names: Sequence[str]) -> Any:
+    """A clone without the named increments; all of them when no name is given.
+
+    Raises:
+        ConceptError: a name that is not applied, or nothing is applied.
+    """
+    stacks = applied(model)
+    present = [name for stack in stacks for name in stack.names]
+    gone = Stack(tuple(e for s in stacks for e in s.entries))
+    if not present:
+        raise ConceptError("No increment is applied to this model: nothing to remove.")
+    unwanted = tuple(names) or tuple(present)
+    gone.without(unwanted)  # refuses unknown names before anything is changed
+    clone = model.clone()
+    exact = clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY)
+    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
+    for wrapper in exact:
+        left = _drop(wrapper.stack, unwanted)
+        if len(left):
+            clone = apply_exact(clone, left, wrapper.window)
+    merged = clone.get_attachment(KEY)
+    return _merge(_unmerge(clone), _drop(merged.stack, unwanted)) if merged else clone
+
+
+def applied(model: Any) -> list[Stack]:
+    """The stacks on a model, exact ones first."""
+    found = [w.stack for w in model.get_wrappers(WrappersMP.APPLY_MODEL, KEY)]
+    merged = model.get_attachment(KEY)
+    return found + ([merged.stack] if merged else [])
+
+
+def _drop(stack: Stack, names: Iterable[str]) -> Stack:
+    known = {n.casefold() for e in stack.entries for n in e.increment.concept.names}
+    return stack.without(n for n in names if n.casefold() in known)
+
+
+def _check(model: Any, stack: Stack) -> dict[str, Any]:
+    family = family_of(model)
+    layers = matching_layers(model, family.cross_attention)
+    increments = [e.increment for e in stack.entries]
+    check_fits(increments, layers)
+    if increments:
+        _note_other_base(increments, base_fingerprint(model))
+    return layers
+
+
+def _note_other_base(increments: Sequence[Increment], base: str) -> None:
+    others = [i.concept.name for i in increments if i.provenance.base not in ("", base)]
+    if others:
+        log.warning(
+            "SepME: %s was computed on another checkpoint of the family. Protection holds as long "
+            "as the text encoder is the same; how well it erases was not measured here.",
+            ", ".join(others),
+        )
+
+
+def _merge(clone: Any, stack: Stack) -> Any:
+    deltas: dict[str, Tensor] = {}
+    for entry in stack.active():
+        for module in entry.increment.target_modules:
+            key = f"{PREFIX}{module}.weight"
+            delta = entry.strength * entry.increment.delta_weight(module)
+            deltas[key] = deltas[key] + delta if key in deltas else delta
+    patches = {key: ("diff", (delta,)) for key, delta in deltas.items()}
+    refused = set(patches) - set(clone.add_patches(patches))
+    if refused:
+        raise IncompatibleError(
+            f"The host took no patch for {', '.join(sorted(refused))}. Use exact mode."
+        )
+    if len(stack):
+        clone.set_attachments(KEY, _Merged(stack, patches))
+    return clone
+
+
+def _unmerge(clone: Any) -> Any:
+    """Takes our patches out of a fresh clone; those of LoRAs keep their places."""
+    merged = clone.get_attachment(KEY)
+    if not merged:
+        return clone
+    ours = {id(patch) for patch in merged.patches.values()}
+    for key in merged.patches:
+        kept = [p for p in clone.patches.get(key, []) if id(p[1]) not in ours]
+        clone.patches[key] = kept
+        if not kept:
+            del clone.patches[key]
+    clone.patches_uuid = uuid.uuid4()
+    clone.remove_attachments(KEY)
+    return clone
+
+
+def without_increments(model: Any) -> Any:
+    """A clone to compute on: the teacher is the model with all increments off."""
+    return remove(model, ()) if any(len(s) for s in applied(model)) else model.clone()

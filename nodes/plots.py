@@ -1,0 +1,117 @@
+"""Pictures one can read at a glance, drawn with Pillow, which every host ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..sepme_core.erase import Erasure
+
+__all__ = ["erasure_plot"]
+
+WIDTH, ROW, MARGIN, LABEL = 900, 34, 24, 190
+INK, GREY, GRID = "#1f2430", "#7a8194", "#e3e6ee"
+PROTECTED, CONCEPT, ZONE = "#2f7ed8", "#d8572f", "#eef1f7"
+SERIES = ("#d8572f", "#2f7ed8", "#3a9d5d", "#8b5cd6", "#c79a1b", "#4aa5b8")
+CURVE_HEIGHT = 260
+
+
+def erasure_plot(erasures: Sequence[Erasure]) -> Tensor:
+    """Margins of all concepts and, where there was training, the correlation.
+
+    Returns:
+        one IMAGE, `[1, height, width, 3]` float32 in [0, 1].
+    """
+    planned = [e for e in erasures if e.plan is not None]
+    trained = [e for e in erasures if e.statistics]
+    height = MARGIN + (3 * ROW + ROW * len(planned) if planned else 0)
+    height += (CURVE_HEIGHT + 2 * ROW if trained else 0) + MARGIN
+    image = Image.new("RGB", (WIDTH, max(height, 3 * ROW)), "white")
+    draw = ImageDraw.Draw(image)
+    top = MARGIN
+    if planned:
+        top = _margins(draw, planned, top)
+    if trained:
+        _curves(draw, trained, top)
+    array = np.asarray(image, dtype=np.float32) / 255
+    return torch.from_numpy(array)[None]
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> int:
+    draw.text(
+        (MARGIN, top),
+        "How far tokens reach into the concept's directions",
+        fill=INK,
+        font=_font(20),
+    )
+    top += ROW
+    left, right = LABEL, WIDTH - MARGIN
+    for erasure in erasures:
+        assert erasure.plan is not None
+        zone, y = erasure.plan.dead_zone, top + ROW // 2
+        draw.text(
+            (MARGIN, top + 6), _short(erasure.increment.concept.name), fill=INK, font=_font(17)
+        )
+        at = [
+            left + round(v * (right - left))
+            for v in (zone.largest_protected, zone.threshold, zone.smallest_concept)
+        ]
+        draw.rectangle((left, top + 4, at[1], top + ROW - 4), fill=ZONE)
+        draw.line((left, y, right, y), fill=GRID, width=2)
+        draw.line((at[1], top + 4, at[1], top + ROW - 4), fill=GREY, width=2)
+        _dot(draw, at[0], y, PROTECTED)
+        _dot(draw, at[2], y, CONCEPT)
+        top += ROW
+    for x, color, text in (
+        (left, PROTECTED, "largest protected"),
+        (left + 190, GREY, "dead zone"),
+        (left + 330, CONCEPT, "smallest of the concept"),
+    ):
+        _dot(draw, x + 8, top + ROW // 2, color)
+        draw.text((x + 20, top + 7), text, fill=INK, font=_font(16))
+    draw.text((right - 70, top + 7), "0 … 1", fill=GREY, font=_font(16))
+    return top + 2 * ROW
+
+
+def _curves(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> None:
+    draw.text(
+        (MARGIN, top), "Correlation with the concept, by step (log scale)", fill=INK, font=_font(20)
+    )
+    top += ROW
+    left, right, bottom = LABEL, WIDTH - MARGIN, top + CURVE_HEIGHT
+    values = np.concatenate([np.abs(e.statistics) for e in erasures]).clip(1e-7)
+    low, high = np.log10(values.min()) - 0.1, np.log10(values.max()) + 0.1
+    for power in range(int(np.ceil(low)), int(np.floor(high)) + 1):
+        y = bottom - (power - low) / (high - low) * CURVE_HEIGHT
+        draw.line((left, y, right, y), fill=GRID, width=1)
+        draw.text((left - 60, y - 9), f"1e{power}", fill=GREY, font=_font(15))
+    n_steps = max(len(e.statistics) for e in erasures)
+    for i, erasure in enumerate(erasures):
+        color = SERIES[i % len(SERIES)]
+        logs = np.log10(np.abs(erasure.statistics).clip(1e-7))
+        xs = left + np.arange(len(logs)) / max(n_steps - 1, 1) * (right - left)
+        ys = bottom - (logs - low) / (high - low) * CURVE_HEIGHT
+        draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=color, width=3)
+        draw.text(
+            (MARGIN, top + 22 * i),
+            _short(erasure.increment.concept.name),
+            fill=color,
+            font=_font(16),
+        )
+    draw.text((right - 90, bottom + 6), f"{n_steps} steps", fill=GREY, font=_font(15))
+
+
+def _dot(draw: ImageDraw.ImageDraw, x: int, y: int, color: str) -> None:
+    draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill=color)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 16 else f"{name[:15]}…"

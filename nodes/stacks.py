@@ -1,0 +1,133 @@
+"""Nodes that load, save and join increments."""
+
+from __future__ import annotations
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..sepme_core.errors import ConceptError
+from ..sepme_core.increment import Stack, StackEntry
+from ..sepme_core.increment_file import write_increment
+from . import files
+from .common import StackType, schema
+
+__all__ = ["Load", "Save", "StackNode"]
+
+N_STACKS = 4
+
+
+class Load(io.ComfyNode):
+    """One increment file, appended to a stack."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Load",
+            display_name="SepME Load Increment",
+            description="Loads one increment from models/sepme and adds it to a stack.",
+            search_aliases=["load erased concept"],
+            inputs=[
+                io.Combo.Input(
+                    "increment",
+                    options=files.list_increments(),
+                    tooltip="A file in models/sepme.",
+                ),
+                io.Boolean.Input(
+                    "enabled", default=True, tooltip="Off leaves this concept in the model."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-4.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="1 erases as computed; 0 does nothing.",
+                ),
+                StackType.Input(
+                    "stack", optional=True, tooltip="Increments that this one is added to."
+                ),
+            ],
+            outputs=[StackType.Output(display_name="stack", tooltip="For SepME Apply.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, increment: str, **_: object) -> str:
+        """Runs again when the file on disk changed."""
+        return files.file_stamp(increment)
+
+    @classmethod
+    def execute(
+        cls, increment: str, enabled: bool, strength: float, stack: Stack | None = None
+    ) -> io.NodeOutput:
+        """Reads strictly; see `read_increment` for the errors."""
+        entry = StackEntry(files.load_increment(increment), strength, enabled)
+        return io.NodeOutput((stack or Stack()) + Stack((entry,)))
+
+
+class Save(io.ComfyNode):
+    """Every increment of a stack as a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Save",
+            display_name="SepME Save Increments",
+            description="Writes each increment of a stack into models/sepme, one file a concept.",
+            is_output_node=True,
+            inputs=[
+                StackType.Input("stack", tooltip="Increments to save; strengths are not stored."),
+                io.String.Input(
+                    "folder", default="", tooltip="A folder inside models/sepme; empty for none."
+                ),
+                io.Boolean.Input(
+                    "overwrite", default=False, tooltip="Replace files of the same name."
+                ),
+            ],
+            outputs=[io.String.Output(display_name="paths", tooltip="The files, one a line.")],
+        )
+
+    @classmethod
+    def execute(cls, stack: Stack, folder: str, overwrite: bool) -> io.NodeOutput:
+        """Checks all names before writing the first file."""
+        targets = [
+            (entry.increment, files.target_path(folder, entry.name)) for entry in stack.entries
+        ]
+        names = [path.name.casefold() for _, path in targets]
+        if len(set(names)) < len(names):
+            raise ConceptError(
+                f"Two increments of the stack would share a file: {', '.join(stack.names)}. "
+                "Save them into different folders."
+            )
+        fresh = [(i, p) for i, p in targets if not files.same_content(i, p)]
+        if not overwrite:
+            for _, path in fresh:
+                files.refuse_existing(path)
+        for increment, path in fresh:
+            write_increment(increment, path, overwrite=overwrite)
+        folder_paths.filename_list_cache.pop(files.FOLDER, None)
+        return io.NodeOutput("\n".join(str(path) for _, path in targets))
+
+
+class StackNode(io.ComfyNode):
+    """Joins stacks."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Stack",
+            display_name="SepME Stack",
+            description="Joins up to four stacks. An increment in two of them counts once.",
+            inputs=[
+                StackType.Input(f"stack_{i}", optional=True, tooltip="Any stack.")
+                for i in range(1, N_STACKS + 1)
+            ],
+            outputs=[StackType.Output(display_name="stack", tooltip="All of them.")],
+        )
+
+    @classmethod
+    def execute(cls, **stacks: Stack | None) -> io.NodeOutput:
+        """Adds them in order."""
+        return io.NodeOutput(sum((s for s in stacks.values() if s is not None), Stack()))

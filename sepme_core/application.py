@@ -1,0 +1,188 @@
+"""Exact application: the low-rank branch is added to a layer's output, no weight is touched.
+
+Adding ΔW to half-precision weights rounds, so even protected prompts would move. Adding
+`(e Dᵀ) Aᵀ` to the output, with every token below the dead zone left out, changes nothing at all
+for them: `torch.equal`, not `allclose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from .errors import IncompatibleError
+from .increment import Increment, Stack, StackEntry
+
+__all__ = ["Branch", "StackBranch", "attached", "check_fits", "noise_floor", "token_mask"]
+
+Branch = Callable[[str, Tensor], "Tensor | None"]
+"""Gives what to add to the output of a layer: (module path, layer input) -> addend or None."""
+
+
+@contextmanager
+def attached(layers: Mapping[str, nn.Module], branch: Branch) -> Iterator[None]:
+    """Adds `branch` to the layers' outputs for the duration of the block.
+
+    Args:
+        layers: module path -> layer whose single input is `[..., d_in]`.
+        branch: computes in any dtype; its result is cast to the output's dtype before adding.
+    """
+    with ExitStack() as hooks:
+        for path, layer in layers.items():
+            handle = layer.register_forward_hook(_hook(path, branch))
+            hooks.callback(handle.remove)
+        yield
+
+
+def noise_floor(dtype: torch.dtype, n_basis: int, d_text: int) -> float:
+    """The relative component that rounding alone gives a protected token.
+
+    Rounding spreads over all d_text directions; n_basis of them see it. A factor of 8 covers the
+    spread, and 1e-5 the float32 arithmetic of text encoder and projection.
+    """
+    return 1e-5 + 8 * torch.finfo(dtype).eps * (n_basis / d_text) ** 0.5
+
+
+def token_mask(
+    component: Tensor, length: Tensor, increment: Increment, dtype: torch.dtype
+) -> Tensor:
+    """Which tokens an increment acts on, bool `[..., n_tokens]`.
+
+    A prompt without a token above the dead zone passes untouched. In a prompt that has one, every
+    token reaching further than any protected one is acted on: what the text encoder has smeared
+    over the padding and the later words would otherwise still draw the concept.
+
+    Args:
+        component: ‖e Dᵀ‖, `[..., n_tokens]`.
+        length: ‖e‖, `[..., n_tokens]`.
+        dtype: of the embeddings that arrive at the layer; sets the least usable threshold.
+    """
+    zone = increment.dead_zone
+    floor = noise_floor(dtype, increment.n_basis, increment.basis.shape[1])
+    shown = (component > max(zone.threshold, floor) * length).any(-1, keepdim=True)
+    return shown & (component > max(min(zone.threshold, zone.largest_protected), floor) * length)
+
+
+class StackBranch:
+    """What a stack of increments adds to each layer during one model call.
+
+    All layers of a model receive the same embeddings, so which tokens show a concept is decided
+    once per call. Increments that no token reaches cost one shared matrix product and nothing else.
+
+    Args:
+        stack: what is on; entries with strength 0 or switched off are ignored.
+        device: where the model runs.
+    """
+
+    def __init__(self, stack: Stack, device: torch.device | str = "cpu") -> None:
+        self._low_rank = [_Row(e, device) for e in stack.active() if e.increment.separable]
+        self._full = [e for e in stack.active() if not e.increment.separable]
+        self._input: Tensor | None = None
+        self._hits: list[tuple[_Row, Tensor]] = []
+        self.rows: Tensor | None = None
+
+    def begin(self, rows: Tensor | None = None) -> None:
+        """Starts a model call.
+
+        Args:
+            rows: bool `[batch]`, the batch entries to act on; None for all.
+        """
+        self._input, self._hits, self.rows = None, [], rows
+
+    def __call__(self, module: str, embeddings: Tensor) -> Tensor | None:
+        """The addend for one layer, `[..., d_out]` float32, or None when nothing is to be added."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            if embeddings is not self._input:
+                self._input, self._hits = embeddings, self._find(embeddings)
+            parts = [row.add(module, z) for row, z in self._hits if module in row.coef]
+            parts += [
+                self._masked(self._add_full(e, module, embeddings))
+                for e in self._full
+                if module in e.increment.full
+            ]
+        return sum(parts[1:], parts[0]) if parts else None
+
+    def _find(self, embeddings: Tensor) -> list[tuple[_Row, Tensor]]:
+        if not self._low_rank:
+            return []
+        e = embeddings.float()
+        length = e.norm(dim=-1)
+        found = [(row, *row.look(e, length, embeddings.dtype)) for row in self._low_rank]
+        masks = torch.stack([self._masked(mask) for _, _, mask in found])
+        hit = masks.flatten(1).any(1).tolist()
+        return [
+            (row, torch.where(mask[..., None], z, 0))
+            for (row, z, _), mask, is_hit in zip(found, masks, hit, strict=True)
+            if is_hit
+        ]
+
+    def _masked(self, values: Tensor) -> Tensor:
+        if self.rows is None:
+            return values
+        return values * self.rows.to(values.device).view(-1, *[1] * (values.ndim - 1))
+
+    @staticmethod
+    def _add_full(entry: StackEntry, module: str, embeddings: Tensor) -> Tensor:
+        weight = entry.increment.full[module].to(embeddings.device, torch.float32)
+        return embeddings.float() @ weight.T * entry.strength
+
+
+class _Row:
+    """One increment on the model's device."""
+
+    def __init__(self, entry: StackEntry, device: torch.device | str) -> None:
+        self.increment = entry.increment
+        self.basis = entry.increment.basis.to(device, torch.float32)
+        self.coef = {
+            k: (v.to(device, torch.float32) * entry.strength).T.contiguous()
+            for k, v in entry.increment.coef.items()
+        }
+
+    def look(self, e: Tensor, length: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Coordinates `[..., n_basis]` of all tokens and which of them count, bool `[...]`."""
+        z = e @ self.basis.T
+        return z, token_mask(z.norm(dim=-1), length, self.increment, dtype)
+
+    def add(self, module: str, z: Tensor) -> Tensor:
+        return z @ self.coef[module]
+
+
+def check_fits(increments: Sequence[Increment], layers: Mapping[str, nn.Module]) -> None:
+    """Checks every increment against a model's layers before anything is applied.
+
+    Raises:
+        IncompatibleError: an edited layer that the model lacks, or one of another shape.
+    """
+    for increment in increments:
+        for module in increment.target_modules:
+            _check_layer(increment, module, layers.get(module))
+
+
+def _check_layer(increment: Increment, module: str, layer: nn.Module | None) -> None:
+    name = increment.concept.name
+    if layer is None:
+        raise IncompatibleError(
+            f"The increment for {name!r} (family {increment.provenance.family or 'unknown'}) edits "
+            f"{module}, which this model does not have. Use it with the model family it was "
+            "computed for, or compute it again on this model."
+        )
+    d_in = increment.full[module].shape[1] if module in increment.full else increment.basis.shape[1]
+    d_out = increment.full.get(module, increment.coef.get(module, increment.basis)).shape[0]
+    expected = (getattr(layer, "out_features", d_out), getattr(layer, "in_features", d_in))
+    if (d_out, d_in) != expected:
+        raise IncompatibleError(
+            f"The increment for {name!r} has weights {[d_out, d_in]} for {module}, the model's "
+            f"layer is {list(expected)} (text width {expected[1]}). Use an increment computed for "
+            "this model family, or compute it again on this model."
+        )
+
+
+def _hook(path: str, branch: Branch) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        addend = branch(path, inputs[0])
+        return output if addend is None else output + addend.to(output.dtype)
+
+    return add

@@ -1,0 +1,78 @@
+"""Closed form: each concept token becomes its anchor's token, by one small linear solve.
+
+No denoiser is called. With z = D e the coordinates of a concept token and a the token it shall
+become, the coefficients minimise Σ w² ‖A z - W (a - e)‖² + ridge ‖A‖². The solution is A = W M
+with a single M for all layers, since only W differs between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .embeddings import EncodedPrompt
+
+__all__ = ["AnchoredPrompt", "align_anchor", "closed_form_coef", "token_map"]
+
+
+@dataclass(frozen=True, eq=False)
+class AnchoredPrompt:
+    """A concept's prompt beside the prompt it shall look like."""
+
+    concept: EncodedPrompt
+    anchor: EncodedPrompt
+
+    def shift(self) -> Tensor:
+        """What each token has to move by, a - e, `[n_tokens, d_text]` float64."""
+        target = self.anchor.embeddings[align_anchor(self.concept, self.anchor)]
+        return (target - self.concept.embeddings).to("cpu", torch.float64)
+
+
+def align_anchor(concept: EncodedPrompt, anchor: EncodedPrompt) -> Tensor:
+    """Which of the anchor's tokens each token of the concept's prompt shall become, `[n_tokens]`.
+
+    Words count from the start. Past the anchor's last word comes its end mark, then its padding,
+    so a longer name falls onto the end of a shorter anchor.
+    """
+    places = torch.arange(len(concept.embeddings))
+    words = places.clamp_max(anchor.n_words - 1)
+    padding = (places - concept.n_words + anchor.n_words).clamp_max(len(anchor.embeddings) - 1)
+    return torch.where(places < concept.n_words, words, padding)
+
+
+def token_map(
+    prompts: Sequence[AnchoredPrompt], basis: Tensor, threshold: float, ridge: float
+) -> Tensor:
+    """M, the linear map from concept coordinates to the wanted shift, `[d_text, n_basis]` float64.
+
+    Args:
+        prompts: the concept's prompts with their anchors.
+        basis: D, `[n_basis, d_text]` float64 orthonormal rows.
+        threshold: tokens whose relative component is below it do not take part.
+        ridge: in units of the mean squared coordinate, > 0. Larger moves less.
+    """
+    rows = torch.cat([p.concept.embeddings.to("cpu", torch.float64) for p in prompts])
+    shifts = torch.cat([p.shift() for p in prompts])
+    weights = torch.cat([p.concept.weights() for p in prompts])
+    z = rows @ basis.T
+    weights = weights * (z.norm(dim=-1) > threshold * rows.norm(dim=-1))
+    z, shifts = z * weights[:, None], shifts * weights[:, None]
+    gram = z.T @ z
+    gram.diagonal().add_(ridge * gram.diagonal().mean())
+    return torch.linalg.solve(gram, z.T @ shifts).T
+
+
+def closed_form_coef(shift_map: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A = W M for every layer, `[d_out, n_basis]` float32.
+
+    Args:
+        shift_map: M of `token_map`.
+        weights: W by module path, `[d_out, d_text]`, any dtype.
+    """
+    return {
+        module: (weight.to("cpu", torch.float64) @ shift_map).float()
+        for module, weight in weights.items()
+    }

@@ -1,0 +1,226 @@
+"""What to remove and what to keep: concepts, their prompts, and everything protected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from .errors import ConceptError
+
+__all__ = [
+    "DEFAULT_TEMPLATES",
+    "Concept",
+    "ConceptPrompt",
+    "ConceptSet",
+    "parse_concepts",
+    "parse_lines",
+    "parse_names",
+]
+
+SLOT = "{}"
+DEFAULT_TEMPLATES = (
+    "a photo of a {}",
+    "a drawing of a {}",
+    "a picture of a {}",
+    "{} in the garden",
+    "a cute {}",
+)
+
+
+@dataclass(frozen=True)
+class Concept:
+    """Something a model shall no longer draw.
+
+    Args:
+        name: what users type, e.g. `Van Gogh`.
+        synonyms: other words for it, erased together with the name.
+        anchor: what is drawn instead; the empty prompt by default.
+    """
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    anchor: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its synonyms."""
+        return (self.name, *self.synonyms)
+
+
+@dataclass(frozen=True)
+class ConceptPrompt:
+    """One prompt that shows a concept, taken apart around the concept's name."""
+
+    before: str
+    name: str
+    after: str
+    anchor: str
+
+    @property
+    def text(self) -> str:
+        """The prompt itself."""
+        return f"{self.before}{self.name}{self.after}"
+
+    @property
+    def anchored(self) -> str:
+        """The prompt with the anchor in the concept's place."""
+        return _tidy(f"{self.before}{self.anchor}{self.after}")
+
+
+@dataclass(frozen=True)
+class ConceptSet:
+    """The concepts known together and everything that must survive their erasure.
+
+    Every concept protects every other one, whether or not both are erased.
+
+    Args:
+        concepts: at least one.
+        templates: sentences with `{}` where the name goes. The bare name is always used as well.
+        protected_concepts: names used in the templates like the concepts, but never erased.
+        protected_prompts: whole prompts kept as they are; the empty prompt is always among them.
+
+    Raises:
+        ConceptError: for empty or repeated names, templates without `{}`, or a concept that is
+            also protected.
+    """
+
+    concepts: tuple[Concept, ...]
+    templates: tuple[str, ...] = DEFAULT_TEMPLATES
+    protected_concepts: tuple[str, ...] = ()
+    protected_prompts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.concepts:
+            raise ConceptError("No concept is given. Write at least one, one a line.")
+        _check_names(self.concepts)
+        _check_templates(self.templates)
+        _check_protected(self)
+
+    def __getitem__(self, name: str) -> Concept:
+        """The concept of that name (or synonym), whatever its capitals."""
+        for concept in self.concepts:
+            if _key(name) in map(_key, concept.names):
+                return concept
+        known = ", ".join(c.name for c in self.concepts)
+        raise ConceptError(f"{name!r} is not among the concepts. Known: {known}.")
+
+    def choose(self, names: Iterable[str]) -> tuple[Concept, ...]:
+        """The named concepts in the set's own order; all of them when no name is given."""
+        chosen = {self[name].name for name in names}
+        return tuple(c for c in self.concepts if not chosen or c.name in chosen)
+
+    def also_protecting(self, names: Iterable[str]) -> ConceptSet:
+        """The same set with further concepts protected; names already known are left out."""
+        known = {_key(n) for c in self.concepts for n in c.names}
+        known |= set(map(_key, self.protected_concepts))
+        extra = tuple(dict.fromkeys(n for n in names if _key(n) not in known))
+        return replace(self, protected_concepts=self.protected_concepts + extra)
+
+    def prompts_of(self, concept: Concept) -> list[ConceptPrompt]:
+        """Every name of a concept, bare and in every template."""
+        parts = [template.split(SLOT, 1) for template in (SLOT, *self.templates)]
+        return [
+            ConceptPrompt(before, name, after, concept.anchor)
+            for name in concept.names
+            for before, after in parts
+        ]
+
+    def protected_from(self, concept: Concept) -> list[str]:
+        """Every prompt that erasing `concept` must leave alone, without repetition.
+
+        The empty prompt, the protected prompts, the templates without any concept, and all other
+        concepts in all templates (the rows of E_j, SRS-ME Eq. 17-26, over whole phrasings).
+        """
+        others = [n for c in self.concepts if c.name != concept.name for n in c.names]
+        others += self.protected_concepts
+        prompts = ["", *self.protected_prompts]
+        prompts += [fill(template, "") for template in self.templates]
+        prompts += [fill(t, name) for name in others for t in (SLOT, *self.templates)]
+        return list(dict.fromkeys(prompts))
+
+
+def fill(template: str, name: str) -> str:
+    """A template with a name in its slot; an empty name leaves a tidy sentence."""
+    return _tidy(template.replace(SLOT, name, 1))
+
+
+def parse_lines(text: str) -> tuple[str, ...]:
+    """The non-empty lines of a text field; `#` starts a comment line."""
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas or line ends."""
+    parts = (part.strip() for line in text.splitlines() for part in line.split(","))
+    return tuple(part for part in parts if part)
+
+
+def parse_concepts(text: str) -> tuple[Concept, ...]:
+    """Concepts from plain text, one a line: `name | synonym, synonym -> anchor`.
+
+    Raises:
+        ConceptError: names the line and what is wrong with it.
+    """
+    return tuple(
+        _parse_concept(line.strip(), number)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.strip().startswith("#")
+    )
+
+
+def _parse_concept(line: str, number: int) -> Concept:
+    if line.count("->") > 1 or line.count("|") > 1:
+        raise ConceptError(
+            f"Concept line {number}, {line!r}: more than one '->' or '|'. "
+            "Expected: name | synonym, synonym -> anchor"
+        )
+    rest, _, anchor = line.partition("->")
+    name, _, synonyms = rest.partition("|")
+    if not name.strip():
+        raise ConceptError(
+            f"Concept line {number}, {line!r}: the name is empty. "
+            "Expected: name | synonym, synonym -> anchor"
+        )
+    return Concept(name.strip(), parse_names(synonyms), anchor.strip())
+
+
+def _check_names(concepts: tuple[Concept, ...]) -> None:
+    seen: dict[str, str] = {}
+    for concept in concepts:
+        for name in concept.names:
+            if not name.strip():
+                raise ConceptError(f"Concept {concept.name!r} has an empty name or synonym.")
+            if _key(name) in seen:
+                raise ConceptError(
+                    f"{name!r} is given twice, for {seen[_key(name)]!r} and {concept.name!r}. "
+                    "Give each name once; further words for one concept go behind '|'."
+                )
+            seen[_key(name)] = concept.name
+
+
+def _check_templates(templates: tuple[str, ...]) -> None:
+    for template in templates:
+        if template.count(SLOT) != 1:
+            raise ConceptError(
+                f"Template {template!r} has {template.count(SLOT)} places for the name, "
+                "expected exactly one '{}', as in 'a photo of a {}'."
+            )
+
+
+def _check_protected(concepts: ConceptSet) -> None:
+    names = {_key(n): c.name for c in concepts.concepts for n in c.names}
+    for prompt in (*concepts.protected_concepts, *concepts.protected_prompts):
+        if _key(prompt) in names:
+            raise ConceptError(
+                f"{prompt!r} is protected and also a name of the concept {names[_key(prompt)]!r}. "
+                "Remove it from one of the two lists."
+            )
+
+
+def _key(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split()).strip(" ,;")

@@ -1,0 +1,137 @@
+"""Settings of every method, each default with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .errors import ConceptError
+
+__all__ = ["METHODS", "PROTECTIONS", "BasisConfig", "PaperConfig", "RefineConfig"]
+
+METHODS = (
+    "closed form",
+    "closed form + refine",
+    "refine",
+    "paper separate",
+    "paper joint",
+    "unconstrained",
+)
+Protection = Literal["truncated", "reduced", "full"]
+PROTECTIONS: tuple[Protection, ...] = ("truncated", "reduced", "full")
+
+
+@dataclass(frozen=True)
+class BasisConfig:
+    """How the directions of a concept are found, and how far its tokens are moved.
+
+    Args:
+        protection: `truncated` protects the directions that matter and relies on the dead zone
+            for exactness; `reduced` protects every direction and keeps only what the concept
+            uses; `full` is the paper's whole null space.
+        energy: share of the concept's remaining energy to keep, in (0, 1]. Truncated only.
+        tolerance: relative singular value below which protected directions are dropped, in
+            (0, 1). Truncated only.
+        dead_zone: threshold in (0, 1); None chooses from the data. Truncated only: the exact
+            bases need none.
+        ridge: of the closed form, relative to the mean squared coordinate, > 0.
+    """
+
+    protection: Protection = "truncated"
+    energy: float = 0.97  # measured on the demo model: 3-5 directions per concept
+    tolerance: float = 0.03  # measured on the demo model: protected tokens stay below 0.05
+    dead_zone: float | None = None
+    ridge: float = 1e-3  # small against unit-variance coordinates; only guards the solve
+
+    def __post_init__(self) -> None:
+        _require("protection", self.protection in PROTECTIONS, self.protection, str(PROTECTIONS))
+        _require("energy", 0 < self.energy <= 1, self.energy, "above 0, at most 1")
+        _require("tolerance", 0 < self.tolerance < 1, self.tolerance, "between 0 and 1")
+        _require("ridge", self.ridge > 0, self.ridge, "above 0")
+        if self.dead_zone is not None:
+            _require("dead_zone", 0 < self.dead_zone < 1, self.dead_zone, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class PaperConfig:
+    """The paper's objective as published (SRS-ME section on settings, Eq. 34-37).
+
+    Args:
+        learning_rate: of Adam. Source: SRS-ME; 1e-5 for unconstrained.
+        beta: scale of the basis, ΔW = A (β S). Source: SRS-ME, Eq. 36.
+        l1: λ, weight of the L1 term. Source: SRS-ME, Eq. 34.
+        tau: stop when the momentum statistic falls to it. Source: SRS-ME, Eq. 37.
+        momentum: α. Source: SRS-ME, Eq. 37.
+        min_steps: no stop before. Source: the authors' code.
+        max_steps: Source: SRS-ME.
+        n_images: pictures of the concept that the noised latents come from.
+        n_sampling_steps: guided steps per picture. Source: the authors' code.
+    """
+
+    learning_rate: float = 0.1
+    beta: float = 1e-4
+    l1: float = 1e-6
+    tau: float = 1e-4
+    momentum: float = 0.9
+    min_steps: int = 10
+    max_steps: int = 1000
+    n_images: int = 4
+    n_sampling_steps: int = 50
+
+    def __post_init__(self) -> None:
+        _check_optimiser(self.learning_rate, self.max_steps, self.n_images)
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """The time-resolved, preconditioned objective.
+
+    Args:
+        learning_rate: of Adam, in units of one layer-output RMS per step; one value serves every
+            model because the coefficients are preconditioned.
+        l1: weight of the mean absolute coefficient, in the same units.
+        tau: stop when the worst |ρ(t)| over the strata falls to it.
+        momentum, min_steps: as in the paper.
+        max_steps: enough from a zero start on every model tried.
+        n_strata: time intervals that every step covers and whose statistics are kept apart.
+        n_trajectories: guided drawings, each of another phrasing of the concept.
+        n_sampling_steps: guided steps per drawing; at least `n_strata`.
+    """
+
+    learning_rate: float = 0.05
+    l1: float = 0.0
+    tau: float = 0.05
+    momentum: float = 0.9
+    min_steps: int = 10
+    max_steps: int = 60
+    n_strata: int = 10
+    n_trajectories: int = 4
+    n_sampling_steps: int = 20
+
+    def __post_init__(self) -> None:
+        _check_optimiser(self.learning_rate, self.max_steps, self.n_trajectories)
+
+
+@dataclass(frozen=True)
+class EraseConfig:
+    """Everything `erase` needs to know beside the concepts."""
+
+    method: str = "closed form"
+    basis: BasisConfig = field(default_factory=BasisConfig)
+    paper: PaperConfig = field(default_factory=PaperConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require("method", self.method in METHODS, self.method, ", ".join(METHODS))
+
+
+def _check_optimiser(learning_rate: float, max_steps: int, n_images: int) -> None:
+    _require("learning_rate", learning_rate > 0, learning_rate, "above 0")
+    _require("max_steps", max_steps >= 1, max_steps, "at least 1")
+    _require("n_latents", n_images >= 1, n_images, "at least 1")
+
+
+def _require(name: str, holds: bool, got: object, expected: str) -> None:
+    if not holds:
+        raise ConceptError(f"{name} is {got!r}, expected {expected}.")

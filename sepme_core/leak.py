@@ -1,0 +1,61 @@
+"""Leak: how far an increment moves what it must not move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .application import token_mask
+from .embeddings import EncodedPrompt
+from .increment import Increment
+
+__all__ = ["Leak", "measure_leak"]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """max over tokens and layers of ‖ΔW e‖ / ‖W e‖.
+
+    Args:
+        linear: of the weight change as it stands: what merging and LoRA export give.
+        exact: of the exact application with its dead zone.
+        prompt: where the linear leak is largest.
+    """
+
+    linear: float
+    exact: float
+    prompt: str
+
+
+def measure_leak(
+    increment: Increment, prompts: Sequence[EncodedPrompt], weights: Mapping[str, Tensor]
+) -> Leak:
+    """The leak of one increment on prompts that it must leave alone.
+
+    Args:
+        prompts: of the same encoder as the increment.
+        weights: W by module path, `[d_out, d_text]`.
+    """
+    basis = increment.basis.float()
+    worst = Leak(0.0, 0.0, "")
+    for prompt in prompts:
+        e = prompt.embeddings.to("cpu", torch.float32)
+        z = e @ basis.T
+        mask = token_mask(z.norm(dim=-1), e.norm(dim=-1), increment, e.dtype)
+        ratios = torch.stack([_ratio(increment.coef[k], z, weights[k], e) for k in increment.coef])
+        linear = float(ratios.max())
+        exact = float((ratios * mask).max())
+        if linear >= worst.linear:
+            worst = Leak(linear, max(exact, worst.exact), prompt.text)
+        else:
+            worst = Leak(worst.linear, max(exact, worst.exact), worst.prompt)
+    return worst
+
+
+def _ratio(coef: Tensor, z: Tensor, weight: Tensor, e: Tensor) -> Tensor:
+    moved = (z @ coef.float().T).norm(dim=-1)
+    tiny = torch.finfo(torch.float32).tiny
+    return moved / (e @ weight.to("cpu", torch.float32).T).norm(dim=-1).clamp_min(tiny)

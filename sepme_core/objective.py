@@ -1,0 +1,50 @@
+"""Concept-irrelevant unlearning: how much of a concept is left in the noise predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["balance", "correlation_loss", "mean_l1", "normalised_correlation"]
+
+
+def correlation_loss(erased: Tensor, original: Tensor) -> Tensor:
+    """mean(r' ⊙ r) of concept representations r = ε(x, c) - ε(x, ""), a scalar.
+
+    Starts positive and is driven to zero. Unnormalised and averaged over times: loud times drown
+    quiet ones and signs cancel; `normalised_correlation` has neither fault.
+
+    Source: SRS-ME Eq. 28.
+    """
+    return (erased * original).mean()
+
+
+def normalised_correlation(erased: Tensor, original: Tensor) -> Tensor:
+    """ρ = ⟨r', r⟩ / ⟨r, r⟩ per sample, `[n]`: 1 untouched, 0 erased, negative pushed beyond.
+
+    Args:
+        erased, original: concept representations, `[n, *latent]`.
+    """
+    erased, original = erased.flatten(1), original.flatten(1)
+    tiny = torch.finfo(original.dtype).tiny
+    return (erased * original).sum(1) / original.square().sum(1).clamp_min(tiny)
+
+
+def balance(losses: Sequence[Tensor]) -> list[float]:
+    """η_i = max_k |L_k| / |L_i|: every concept weighs alike in joint training.
+
+    Source: SRS-ME Eq. 35.
+    """
+    sizes = [abs(float(loss.detach())) for loss in losses]
+    return [max(sizes) / max(size, torch.finfo(torch.float32).tiny) for size in sizes]
+
+
+def mean_l1(deltas: Iterable[Tensor]) -> Tensor:
+    """‖ΔW‖₁ averaged over the edited layers, a scalar.
+
+    Source: SRS-ME Eq. 34 (the authors' code sums over entries and divides by the layers).
+    """
+    norms = [delta.abs().sum() for delta in deltas]
+    return torch.stack(norms).mean()
