@@ -158,5 +158,8 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         skip = shutil.ignore_patterns(".sepme", ".git", "tests", "bench", "__pycache__")
         shutil.copytree(source, target, ignore=skip)
-    else:
+        return
+    try:
+        os.link(source, target)  # on one disk even Windows lets everyone do this
+    except OSError:
         shutil.copyfile(source, target)

@@ -158,6 +158,20 @@ def test_where_links_are_forbidden_a_copy_is_made(folder, monkeypatch):
     assert not (folder / "copy" / ".git").exists()
 
 
+def test_checkpoint_that_cannot_be_linked_is_there_all_the_same(folder, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("not on this disk")
+
+    source, target = folder / "source.safetensors", folder / "target.safetensors"
+    source.write_text("weights")
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    comfyui.link(source, target)
+    assert target.read_text() == "weights"
+    monkeypatch.setattr("os.link", refuse)
+    comfyui.link(source, target)
+    assert target.read_text() == "weights"
+
+
 def test_host_that_dies_is_reported_with_the_end_of_its_log(folder):
     host = fake_host(folder / "host")
     (host / "main.py").write_text("raise SystemExit('no such driver')")

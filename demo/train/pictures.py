@@ -1,7 +1,8 @@
 """Makes pictures.npz, the forty training pictures, from three npm packages.
 
-Fetch and unpack them first (`npm pack NAME`, `tar xf`), and give their folders in this order:
-openmoji, emoji-datasource-google (Noto Emoji), emoji-datasource-twitter (Twemoji). Drawing SVG
+Fetch and unpack them first (`npm pack NAME`, `tar xf`), and give their `package` folders in this
+order: openmoji@17.0.0, emoji-datasource-google@16.0.0 (Noto Emoji) and
+emoji-datasource-twitter@16.0.0 (Twemoji): these give the stored pictures to the bit. Drawing SVG
 needs the Python package resvg-py.
 """
 
