@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.model_management
 import comfy.sample
+import comfy.sampler_helpers
 import comfy.samplers
 import torch
 from comfy.ldm.modules.attention import attention_pytorch
@@ -152,7 +153,7 @@ class HostDenoiser:
         return self._conditions[prompt]
 
     def _encode_for_model(self, prompt: str, x: Tensor) -> dict[str, Tensor]:
-        conds = comfy.samplers.convert_cond(self._encode(prompt))
+        conds = comfy.sampler_helpers.convert_cond(self._encode(prompt))
         conds = comfy.samplers.encode_model_conds(
             self._model.model.extra_conds, conds, x[:1], x.device, "positive"
         )

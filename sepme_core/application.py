@@ -7,7 +7,7 @@ for them: `torch.equal`, not `allclose`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -23,7 +23,7 @@ Branch = Callable[[str, Tensor], "Tensor | None"]
 
 
 @contextmanager
-def attached(layers: Mapping[str, nn.Module], branch: Branch) -> Iterator[None]:
+def attached(layers: Mapping[str, nn.Module], branch: Branch) -> Generator[None]:
     """Adds `branch` to the layers' outputs for the duration of the block.
 
     Args:

@@ -89,6 +89,7 @@ class RefineConfig:
     Args:
         learning_rate: of Adam, in units of one layer-output RMS per step; one value serves every
             model because the coefficients are preconditioned.
+        residual: weight of ‖r'‖² / ‖r‖², which draws the prediction to the anchor's.
         l1: weight of the mean absolute coefficient, in the same units.
         tau: stop when the worst |ρ(t)| over the strata falls to it.
         momentum, min_steps: as in the paper.
@@ -99,6 +100,7 @@ class RefineConfig:
     """
 
     learning_rate: float = 0.05
+    residual: float = 0.3
     l1: float = 0.0
     tau: float = 0.05
     momentum: float = 0.9

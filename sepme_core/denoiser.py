@@ -38,12 +38,12 @@ class Denoiser(Protocol):
     """A diffusion model with its text encoder."""
 
     @property
-    def layers(self) -> Mapping[str, nn.Module]:
+    def layers(self) -> Mapping[str, nn.Linear]:
         """Text-only layers by module path; each takes embeddings `[batch, n_tokens, d_text]`."""
         ...
 
     @property
-    def cross_attention(self) -> Mapping[str, nn.Module]:
+    def cross_attention(self) -> Mapping[str, nn.Linear]:
         """All linear layers of the cross-attention blocks, image-dependent ones included."""
         ...
 
@@ -99,12 +99,12 @@ class CountingDenoiser:
         self.evaluations = 0
 
     @property
-    def layers(self) -> Mapping[str, nn.Module]:
+    def layers(self) -> Mapping[str, nn.Linear]:
         """See `Denoiser`."""
         return self._denoiser.layers
 
     @property
-    def cross_attention(self) -> Mapping[str, nn.Module]:
+    def cross_attention(self) -> Mapping[str, nn.Linear]:
         """See `Denoiser`."""
         return self._denoiser.cross_attention
 

@@ -190,11 +190,11 @@ class _Run:
     def _refined(self, start: Increment, plan: Plan, started: float) -> Erasure:
         settings, generator = self.config.refine, self._generator()
         denoiser = self._counting()
-        texts = [p.text for p in plan.encoded]
+        prompts = self.concepts.prompts_of(plan.concept)
         if self.latents is None:
-            seen = collect(denoiser, texts, settings, self.config.seed)
+            seen = collect(denoiser, prompts, settings, self.config.seed)
         else:
-            seen = noised_pictures(denoiser, texts, self.latents, settings, generator)
+            seen = noised_pictures(denoiser, prompts, self.latents, settings, generator)
         units = Preconditioner(
             plan.basis, plan.encoded, plan.dead_zone.largest_protected, self.weights
         )

@@ -7,13 +7,13 @@ the authors accumulate gradients and hold two full copies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .application import attached
+from .application import Branch, attached
 from .config import PaperConfig
 from .denoiser import CountingDenoiser, OnStep, Progress
 from .objective import balance, correlation_loss, mean_l1
@@ -59,17 +59,18 @@ def train_decoupled(
     """
     device = latents[0].device
     scaled = [config.beta * basis.to(device, torch.float32) for basis in bases]
-    coefs = [_zeros(denoiser.layers, basis.shape[0], device) for basis in bases]
+    coefs = [
+        {k: _zeros((d_out, len(basis)), device) for k, d_out in _widths(denoiser.layers).items()}
+        for basis in bases
+    ]
 
     def addend(module: str, e: Tensor) -> Tensor:
-        parts = [(e.float() @ s.T) @ a[module].T for s, a in zip(scaled, coefs, strict=True)]
-        return sum(parts[1:], parts[0])
+        return _sum((e.float() @ s.T) @ a[module].T for s, a in zip(scaled, coefs, strict=True))
 
     def deltas() -> list[Tensor]:
-        summed = zip(
-            *[[a @ s for a in c.values()] for s, c in zip(scaled, coefs, strict=True)], strict=True
-        )
-        return [sum(parts[1:], parts[0]) for parts in summed]
+        return [
+            _sum(a[module] @ s for s, a in zip(scaled, coefs, strict=True)) for module in coefs[0]
+        ]
 
     task = _Task(denoiser, denoiser.layers, addend, prompts, latents, generator)
     parameters = [p for c in coefs for p in c.values()]
@@ -94,28 +95,30 @@ def train_unconstrained(
     """
     device = latents[0].device
     layers = denoiser.cross_attention
-    full = {k: _leaf(layer.weight.shape, device) for k, layer in layers.items()}  # type: ignore[union-attr]
+    inputs = {k: int(layer.in_features) for k, layer in layers.items()}
+    full = {k: _zeros((d_out, inputs[k]), device) for k, d_out in _widths(layers).items()}
 
     def addend(module: str, e: Tensor) -> Tensor:
         return e.float() @ full[module].T
 
+    def deltas() -> list[Tensor]:
+        return list(full.values())
+
     task = _Task(denoiser, layers, addend, prompts, latents, generator)
-    statistics, converged = _optimise(
-        task, list(full.values()), lambda: list(full.values()), config, on_step
-    )
+    statistics, converged = _optimise(task, deltas(), deltas, config, on_step)
     return Outcome([{k: w.detach().cpu() for k, w in full.items()}], statistics, converged)
 
 
+@dataclass(frozen=True, eq=False)
 class _Task:
-    """Correlation losses of the concepts on fresh noised pictures, four passes each."""
+    """Correlation losses of the concepts on freshly noised pictures, four passes each."""
 
-    def __init__(self, denoiser, layers, addend, prompts, latents, generator) -> None:  # noqa: ANN001
-        self.denoiser: CountingDenoiser = denoiser
-        self.layers: Mapping[str, nn.Module] = layers
-        self.addend = addend
-        self.prompts: Sequence[str] = prompts
-        self.latents: Sequence[Tensor] = latents
-        self.generator: torch.Generator = generator
+    denoiser: CountingDenoiser
+    layers: Mapping[str, nn.Linear]
+    addend: Branch
+    prompts: Sequence[str]
+    latents: Sequence[Tensor]
+    generator: torch.Generator
 
     def losses(self) -> list[Tensor]:
         return [self._loss(p, z) for p, z in zip(self.prompts, self.latents, strict=True)]
@@ -132,38 +135,40 @@ class _Task:
         return correlation_loss(erased, original)
 
 
-def _optimise(task: _Task, parameters, deltas, config: PaperConfig, on_step: OnStep):  # noqa: ANN001, ANN202
+def _optimise(
+    task: _Task,
+    parameters: Sequence[Tensor],
+    deltas: Callable[[], list[Tensor]],
+    config: PaperConfig,
+    on_step: OnStep,
+) -> tuple[list[float], bool]:
     optimiser = torch.optim.Adam(parameters, lr=config.learning_rate)
     stop = MomentumStop(config.tau, config.momentum, config.min_steps, absolute=False)
     statistics: list[float] = []
-    for step in range(1, config.max_steps + 1):
+    done = False
+    while not done and stop.step < config.max_steps:
         optimiser.zero_grad()
         losses = task.losses()
-        total = sum((eta * loss for eta, loss in zip(balance(losses), losses, strict=True)))
+        total = _sum(eta * loss for eta, loss in zip(balance(losses), losses, strict=True))
         (total + config.l1 * mean_l1(deltas())).backward()
         optimiser.step()
         done = stop.update(total)
         statistics.append(stop.statistic)
+        names, evaluations = ", ".join(task.prompts), task.denoiser.evaluations
         on_step(
-            Progress(
-                ", ".join(task.prompts),
-                step,
-                config.max_steps,
-                stop.statistic,
-                config.tau,
-                task.denoiser.evaluations,
-            )
+            Progress(names, stop.step, config.max_steps, stop.statistic, config.tau, evaluations)
         )
-        if done:
-            return statistics, True
-    return statistics, False
+    return statistics, done
 
 
-def _zeros(
-    layers: Mapping[str, nn.Module], n_basis: int, device: torch.device
-) -> dict[str, Tensor]:
-    return {k: _leaf((layer.weight.shape[0], n_basis), device) for k, layer in layers.items()}  # type: ignore[union-attr,index]
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    first, *others = terms
+    return sum(others, first)
 
 
-def _leaf(shape, device: torch.device) -> Tensor:  # noqa: ANN001
-    return torch.zeros(tuple(shape), device=device, dtype=torch.float32, requires_grad=True)
+def _widths(layers: Mapping[str, nn.Linear]) -> dict[str, int]:
+    return {k: int(layer.out_features) for k, layer in layers.items()}
+
+
+def _zeros(shape: tuple[int, int], device: torch.device) -> Tensor:
+    return torch.zeros(shape, device=device, dtype=torch.float32, requires_grad=True)

@@ -2,8 +2,9 @@
 
 The paper's loss averages r' ⊙ r over random times without normalisation, so it can be zero on
 average while the concept is still drawn. Here ρ(t) is normalised per sample, every step covers all
-times, and the worst time decides when to stop. The empty prompt is protected, so its prediction
-need not be recomputed: what remains per step is one forward and one backward pass.
+times, and the worst time decides when to stop. ρ = 0 alone leaves a prediction free to be any other
+picture of the concept, so a residual term also draws it to the anchor's. The anchor's prediction is
+frozen like the target: what remains per step is one forward and one backward pass.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import torch
 from torch import Tensor
 
 from .application import attached, token_mask
+from .concepts import ConceptPrompt
 from .config import RefineConfig
-from .denoiser import CountingDenoiser, OnStep, Progress, Trajectory
+from .denoiser import CountingDenoiser, OnStep, Progress
 from .embeddings import EncodedPrompt
 from .increment import Increment
 from .objective import normalised_correlation
 from .stopping import MomentumStop
 
-__all__ = ["Preconditioner", "RefineOutcome", "collect", "noised_pictures", "refine"]
+__all__ = ["Preconditioner", "RefineOutcome", "Targets", "collect", "noised_pictures", "refine"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,24 @@ class RefineOutcome:
     statistics: list[float]
     rho: list[float]
     converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Frozen predictions of the untouched model along one drawing.
+
+    Args:
+        prompt: shows the concept.
+        x, sigma: noised latents `[n_steps, *latent]` and noise levels `[n_steps]`.
+        representation: r = ε(x, c) - ε(x, anchor), `[n_steps, *latent]`.
+        eps_anchor: ε(x, anchor), `[n_steps, *latent]`.
+    """
+
+    prompt: str
+    x: Tensor
+    sigma: Tensor
+    representation: Tensor
+    eps_anchor: Tensor
 
 
 class Preconditioner:
@@ -93,23 +113,31 @@ class Preconditioner:
 
 
 def collect(
-    denoiser: CountingDenoiser, prompts: Sequence[str], config: RefineConfig, seed: int
-) -> list[Trajectory]:
-    """Draws the concept with guidance, another phrasing each time, and keeps what was seen."""
-    return [
-        denoiser.trajectory(prompts[i % len(prompts)], seed + i, config.n_sampling_steps)
-        for i in range(config.n_trajectories)
-    ]
+    denoiser: CountingDenoiser, prompts: Sequence[ConceptPrompt], config: RefineConfig, seed: int
+) -> list[Targets]:
+    """Draws the concept with guidance, another phrasing each time, and keeps what was seen.
+
+    Where the anchor is the empty prompt, sampling has computed everything already.
+    """
+    found: list[Targets] = []
+    for i, prompt in enumerate(_spread(prompts, config.n_trajectories)):
+        seen = denoiser.trajectory(prompt.text, seed + i, config.n_sampling_steps)
+        anchor = seen.eps_uncond
+        if prompt.anchored:
+            with torch.no_grad():
+                anchor = denoiser(seen.x, seen.sigma, [prompt.anchored] * len(seen.x))
+        found.append(Targets(prompt.text, seen.x, seen.sigma, seen.eps_concept - anchor, anchor))
+    return found
 
 
 @torch.no_grad()
 def noised_pictures(
     denoiser: CountingDenoiser,
-    prompts: Sequence[str],
+    prompts: Sequence[ConceptPrompt],
     latents: Tensor,
     config: RefineConfig,
     generator: torch.Generator,
-) -> list[Trajectory]:
+) -> list[Targets]:
     """The same targets from given pictures of the concept, noised to evenly spaced times.
 
     Args:
@@ -117,22 +145,27 @@ def noised_pictures(
     """
     n = config.n_sampling_steps
     sigma = denoiser.sigmas(torch.linspace(1, 1 / n, n)).to(latents.device)
-    found: list[Trajectory] = []
-    for i, latent in enumerate(latents):
-        prompt = prompts[i % len(prompts)]
+    found: list[Targets] = []
+    for latent, prompt in zip(latents, _spread(prompts, len(latents)), strict=True):
         clean = latent.expand(n, *latent.shape)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         x = denoiser.add_noise(clean, noise, sigma)
-        concept, uncond = denoiser(x, sigma, [prompt] * n), denoiser(x, sigma, [""] * n)
-        found.append(Trajectory(prompt, x, sigma, concept, uncond))
+        anchor = denoiser(x, sigma, [prompt.anchored] * n)
+        concept = denoiser(x, sigma, [prompt.text] * n)
+        found.append(Targets(prompt.text, x, sigma, concept - anchor, anchor))
     return found
+
+
+def _spread(prompts: Sequence[ConceptPrompt], n: int) -> list[ConceptPrompt]:
+    """As many prompts as asked for, spread over all of them."""
+    return [prompts[i * len(prompts) // n % len(prompts)] for i in range(n)]
 
 
 def refine(
     denoiser: CountingDenoiser,
     start: Increment,
     preconditioner: Preconditioner,
-    trajectories: Sequence[Trajectory],
+    trajectories: Sequence[Targets],
     config: RefineConfig,
     generator: torch.Generator,
     on_step: OnStep,
@@ -155,9 +188,10 @@ def refine(
     converged = False
     while not converged and stop.step < config.max_steps:
         optimiser.zero_grad()
-        rho = _rho(denoiser, branch, _one_per_stratum(trajectories, config.n_strata, generator))
+        batch = _one_per_stratum(trajectories, config.n_strata, generator)
+        rho, residual = _left(denoiser, branch, batch)
         size = torch.stack([b.abs().mean() for b in units.values()]).mean()
-        (rho.square().mean() + config.l1 * size).backward()
+        (rho.square().mean() + config.residual * residual.mean() + config.l1 * size).backward()
         converged = stop.update(rho)
         statistics.append(stop.statistic)
         if not converged:
@@ -206,15 +240,15 @@ class _Batch:
     x: Tensor
     sigma: Tensor
     target: Tensor
-    uncond: Tensor
+    anchor: Tensor
     prompts: list[str]
 
 
 def _one_per_stratum(
-    trajectories: Sequence[Trajectory], n_strata: int, generator: torch.Generator
+    trajectories: Sequence[Targets], n_strata: int, generator: torch.Generator
 ) -> _Batch:
     """One random noised latent from every time interval."""
-    picked: list[tuple[Trajectory, int]] = []
+    picked: list[tuple[Targets, int]] = []
     for stratum in range(n_strata):
         which = int(torch.randint(len(trajectories), (1,), generator=generator))
         first, last = _bounds(trajectories[which], n_strata, stratum)
@@ -223,38 +257,40 @@ def _one_per_stratum(
     return _batch(picked)
 
 
-def _bounds(trajectory: Trajectory, n_strata: int, stratum: int) -> tuple[int, int]:
+def _bounds(trajectory: Targets, n_strata: int, stratum: int) -> tuple[int, int]:
     n = len(trajectory.sigma)
     first = stratum * n // n_strata
     return first, max(first + 1, (stratum + 1) * n // n_strata)
 
 
-def _batch(picked: Sequence[tuple[Trajectory, int]]) -> _Batch:
+def _batch(picked: Sequence[tuple[Targets, int]]) -> _Batch:
     return _Batch(
         torch.stack([t.x[i] for t, i in picked]),
         torch.stack([t.sigma[i] for t, i in picked]),
-        torch.stack([t.eps_concept[i] - t.eps_uncond[i] for t, i in picked]),
-        torch.stack([t.eps_uncond[i] for t, i in picked]),
+        torch.stack([t.representation[i] for t, i in picked]),
+        torch.stack([t.eps_anchor[i] for t, i in picked]),
         [t.prompt for t, _ in picked],
     )
 
 
-def _rho(denoiser: CountingDenoiser, branch: _Branch, batch: _Batch) -> Tensor:
+def _left(denoiser: CountingDenoiser, branch: _Branch, batch: _Batch) -> tuple[Tensor, Tensor]:
+    """ρ and ‖r'‖² / ‖r‖² per sample, `[n_strata]` each."""
     layers = {k: denoiser.layers[k] for k in branch.layers}
     with attached(layers, branch):
-        erased = denoiser(batch.x, batch.sigma, batch.prompts) - batch.uncond
-    return normalised_correlation(erased, batch.target)
+        erased = denoiser(batch.x, batch.sigma, batch.prompts) - batch.anchor
+    size = batch.target.flatten(1).square().sum(1).clamp_min(1e-20)
+    return normalised_correlation(erased, batch.target), erased.flatten(1).square().sum(1) / size
 
 
 @torch.no_grad()
 def _profile(
-    denoiser: CountingDenoiser, branch: _Branch, trajectories: Sequence[Trajectory], n_strata: int
+    denoiser: CountingDenoiser, branch: _Branch, trajectories: Sequence[Targets], n_strata: int
 ) -> list[float]:
     """Mean ρ per stratum, from the middle of every interval of every trajectory."""
     rows: list[Tensor] = []
     for trajectory in trajectories:
         middles = [sum(_bounds(trajectory, n_strata, s)) // 2 for s in range(n_strata)]
-        rows.append(_rho(denoiser, branch, _batch([(trajectory, i) for i in middles])))
+        rows.append(_left(denoiser, branch, _batch([(trajectory, i) for i in middles]))[0])
     return torch.stack(rows).mean(0).tolist()
 
 
