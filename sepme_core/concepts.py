@@ -177,6 +177,11 @@ def _parse_concept(line: str, number: int) -> Concept:
         )
     rest, _, anchor = line.partition("->")
     name, _, synonyms = rest.partition("|")
+    if "|" in anchor:
+        raise ConceptError(
+            f"Concept line {number}, {line!r}: '|' stands behind '->'. "
+            "Expected: name | synonym, synonym -> anchor"
+        )
     if not name.strip():
         raise ConceptError(
             f"Concept line {number}, {line!r}: the name is empty. "

@@ -79,7 +79,8 @@ class PaperConfig:
     n_sampling_steps: int = 50
 
     def __post_init__(self) -> None:
-        _check_optimiser(self.learning_rate, self.max_steps, self.n_images)
+        _check_optimiser(self.learning_rate, self.max_steps)
+        _require("n_images", self.n_images >= 1, self.n_images, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ class RefineConfig:
     n_sampling_steps: int = 20
 
     def __post_init__(self) -> None:
-        _check_optimiser(self.learning_rate, self.max_steps, self.n_trajectories)
+        _check_optimiser(self.learning_rate, self.max_steps)
+        _require("n_strata", self.n_strata >= 1, self.n_strata, "at least 1")
+        _require("n_trajectories", self.n_trajectories >= 1, self.n_trajectories, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,9 @@ class EraseConfig:
         _require("method", self.method in METHODS, self.method, ", ".join(METHODS))
 
 
-def _check_optimiser(learning_rate: float, max_steps: int, n_images: int) -> None:
+def _check_optimiser(learning_rate: float, max_steps: int) -> None:
     _require("learning_rate", learning_rate > 0, learning_rate, "above 0")
     _require("max_steps", max_steps >= 1, max_steps, "at least 1")
-    _require("n_latents", n_images >= 1, n_images, "at least 1")
 
 
 def _require(name: str, holds: bool, got: object, expected: str) -> None:

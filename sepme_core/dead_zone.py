@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from .embeddings import EncodedPrompt, relative_component
-from .errors import NotSeparableError
+from .errors import NonFiniteError, NotSeparableError
 
 __all__ = ["DeadZone", "choose_dead_zone"]
 
@@ -27,12 +28,20 @@ class DeadZone:
         largest_protected: largest component of any token of any protected prompt.
         smallest_concept: smallest, over the concept's prompts, of the strongest token's component.
         nearest: the protected prompt that `largest_protected` belongs to.
+
+    Raises:
+        NonFiniteError: a number is NaN or infinite; no token would ever count as reaching it.
     """
 
     threshold: float
     largest_protected: float
     smallest_concept: float
     nearest: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "largest_protected", "smallest_concept"):
+            if not math.isfinite(getattr(self, name)):
+                raise NonFiniteError(f"The dead zone's {name} is {getattr(self, name)}.")
 
     @property
     def margin(self) -> float:

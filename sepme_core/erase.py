@@ -57,7 +57,7 @@ class Erasure:
         statistics: stopping statistic after every optimiser step; empty for the closed form.
         rho: mean ρ(t) per time stratum, noisiest first; empty unless refined.
         evaluations: denoiser evaluations, forward = 1, backward = 2, per picture.
-        seconds: wall time, text encoding and drawing included.
+        seconds: wall time with drawing, without text encoding.
     """
 
     increment: Increment
@@ -129,7 +129,6 @@ class _Run:
         self.concepts, self.encode, self.weights, self.config = concepts, encode, weights, config
         self.provenance, self.latents, self.on_step = provenance, latents, on_step
         self._denoiser = denoiser
-        self._started = time.perf_counter()
 
     def plan(self, concept: Concept) -> Plan:
         own = self.concepts.prompts_of(concept)

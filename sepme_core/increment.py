@@ -108,7 +108,8 @@ class Increment:
     def digest(self) -> str:
         """SHA-256 over concept, dead zone and tensors: equal digests act equally."""
         h = hashlib.sha256(json.dumps(asdict(self.concept), sort_keys=True).encode())
-        h.update(repr(self.dead_zone.threshold).encode())
+        zone = self.dead_zone
+        h.update(repr((zone.threshold, zone.largest_protected)).encode())
         for key, tensor in self.tensors().items():
             h.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
             h.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -157,7 +158,7 @@ class Stack:
     def active(self) -> tuple[StackEntry, ...]:
         """Entries that act, in canonical order, so that any order of adding gives the same bits."""
         acting = (e for e in self.entries if e.enabled and e.strength != 0)
-        return tuple(sorted(acting, key=lambda e: e.increment.digest))
+        return tuple(sorted(acting, key=lambda e: (e.increment.digest, e.strength)))
 
     def scaled(self, strength: float) -> Stack:
         """Every entry's strength times a number."""

@@ -2,7 +2,8 @@
 
 Tensors: `basis.context` `[n_basis, d_text]` float32, and per edited layer `coef.<module path>`
 `[d_out, n_basis]` or, unconstrained, `full.<module path>` `[d_out, d_in]`. Metadata: strings under
-`sepme.*`, JSON where structured. Not guaranteed: the order of tensors and of metadata keys.
+`sepme.*`, JSON where structured. Not guaranteed to readers: the order of tensors and of metadata
+keys.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def write_increment(increment: Increment, path: Path, *, overwrite: bool = False
 def to_bytes(increment: Increment) -> bytes:
     """The file's content; equal increments give equal bytes."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in increment.tensors().items()}
-    return save(tensors, _metadata(increment))
+    return _sorted_header(save(tensors, _metadata(increment)))
 
 
 def read_increment(path: Path) -> Increment:
@@ -137,6 +138,18 @@ def _increment(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> In
             leak=json.loads(metadata["sepme.leak"]),
         ),
     )
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The same file with its header's keys in order: safetensors writes metadata in a random one.
+
+    Layout of safetensors: the header's size in 8 bytes, the header padded to a multiple of 8, then
+    the tensors at offsets that count from the header's end.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

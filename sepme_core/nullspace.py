@@ -80,7 +80,9 @@ def null_space(rows: Tensor, rtol: float = RANK_RTOL) -> Tensor:
     Source: SRS-ME Eq. 24-26. The authors solve symbolically and get unit but oblique rows; the
     span is the same, and orthonormal rows lose no precision.
     """
-    _, values, directions = torch.linalg.svd(rows, full_matrices=True)
+    # With more rows than columns the thin form is complete already; the full one would also build
+    # an [n, n] matrix, gigabytes for a large protected set.
+    _, values, directions = torch.linalg.svd(rows, full_matrices=len(rows) < rows.shape[1])
     rank = int((values > rtol * values[0]).sum())
     return directions[rank:]
 
