@@ -7,7 +7,14 @@ from typing import Literal
 
 from .errors import ConceptError
 
-__all__ = ["METHODS", "PROTECTIONS", "BasisConfig", "PaperConfig", "RefineConfig"]
+__all__ = [
+    "METHODS",
+    "PROTECTIONS",
+    "BasisConfig",
+    "EraseConfig",
+    "PaperConfig",
+    "RefineConfig",
+]
 
 METHODS = (
     "closed form",
