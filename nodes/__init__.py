@@ -19,10 +19,7 @@ __all__ = ["SepMEExtension"]
 class SepMEExtension(ComfyExtension):
     """Everything the host registers."""
 
-    async def on_load(self) -> None:
-        """Makes `models/sepme` known to the host."""
-        files.register_folder()
-
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """The nodes, in menu order."""
+        """The nodes, in menu order; `models/sepme` is made known first, as they list its files."""
+        files.register_folder()
         return [Concepts, Compute, Apply, Remove, StackNode, Load, Save]

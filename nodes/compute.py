@@ -192,6 +192,7 @@ class Compute(io.ComfyNode):
                 config,
                 resolution,
                 latent,
+                known,
                 _Progress(str(cls.hidden.unique_id)),
             )
         text = report(erasures)
@@ -207,6 +208,7 @@ def _compute(  # noqa: PLR0913
     config: EraseConfig,
     resolution: int,
     latent: dict[str, Any] | None,
+    known: Stack | None,
     progress: _Progress,
 ) -> list[Erasure]:
     chosen = concepts.choose(names)
@@ -217,6 +219,9 @@ def _compute(  # noqa: PLR0913
         base=host.base_fingerprint(plain),
         text_encoder=host.text_encoder_fingerprint(clip),
     )
+    if known:
+        increments = [e.increment for e in known.entries]
+        host.check_same_encoder(increments, provenance.text_encoder)
     encode = host.encode_prompts(clip, host.compute_dtype(plain), family.d_text)
     denoiser = latents = None
     if config.method != "closed form":

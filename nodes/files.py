@@ -38,7 +38,7 @@ def register_folder() -> None:
 
 def list_increments() -> list[str]:
     """Names of all increment files, relative to the folder."""
-    return folder_paths.get_filename_list(FOLDER)
+    return [name.replace("\\", "/") for name in folder_paths.get_filename_list(FOLDER)]
 
 
 def load_increment(name: str) -> Increment:

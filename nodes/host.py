@@ -29,6 +29,7 @@ __all__ = [
     "apply_exact",
     "apply_merged",
     "base_fingerprint",
+    "check_same_encoder",
     "compute_dtype",
     "encode_prompts",
     "family_of",
@@ -90,7 +91,7 @@ def _weight(model: Any, path: str) -> Tensor:
     key = f"{PREFIX}{path}.weight"
     raw = _raw_weight(model, key)
     patches = model.patches.get(key)
-    weight = raw.to("cpu", torch.float32, copy=True)
+    weight = raw.detach().to("cpu", torch.float32, copy=True)
     return comfy.lora.calculate_weight(patches, weight, key) if patches else weight
 
 
@@ -334,9 +335,28 @@ def _check(model: Any, stack: Stack) -> dict[str, Any]:
     layers = matching_layers(model, family.cross_attention)
     increments = [e.increment for e in stack.entries]
     check_fits(increments, layers)
+    check_same_encoder(increments)
     if increments:
         _note_other_base(increments, base_fingerprint(model))
     return layers
+
+
+def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -> None:
+    """Increments only protect each other in the text space that all of them were computed in.
+
+    Args:
+        fingerprint: of the text encoder at hand, if there is one.
+    Raises:
+        IncompatibleError: names those that come from another encoder.
+    """
+    known = {i.provenance.text_encoder for i in increments} - {""}
+    expected = fingerprint or (min(known) if known else "")
+    if known - {expected}:
+        others = [i.concept.name for i in increments if i.provenance.text_encoder != expected]
+        raise IncompatibleError(
+            f"{', '.join(others)} was computed with another text encoder or clip-skip than the "
+            "rest: nothing would be protected. Compute it again with the CLIP you draw with."
+        )
 
 
 def _note_other_base(increments: Sequence[Increment], base: str) -> None:

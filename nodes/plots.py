@@ -13,7 +13,7 @@ from ..sepme_core.erase import Erasure
 
 __all__ = ["erasure_plot"]
 
-WIDTH, ROW, MARGIN, LABEL = 900, 34, 24, 190
+WIDTH, ROW, MARGIN, LABEL = 640, 40, 20, 170
 INK, GREY, GRID = "#1f2430", "#7a8194", "#e3e6ee"
 PROTECTED, CONCEPT, ZONE = "#2f7ed8", "#d8572f", "#eef1f7"
 SERIES = ("#d8572f", "#2f7ed8", "#3a9d5d", "#8b5cd6", "#c79a1b", "#4aa5b8")
@@ -48,7 +48,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> int:
     draw.text(
         (MARGIN, top),
-        "How far tokens reach into the concept's directions",
+        "How far prompts reach into a concept, from 0 to 1",
         fill=INK,
         font=_font(20),
     )
@@ -71,13 +71,12 @@ def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -
         _dot(draw, at[2], y, CONCEPT)
         top += ROW
     for x, color, text in (
-        (left, PROTECTED, "largest protected"),
-        (left + 190, GREY, "dead zone"),
-        (left + 330, CONCEPT, "smallest of the concept"),
+        (left, PROTECTED, "protected, at most"),
+        (left + 180, GREY, "dead zone"),
+        (left + 300, CONCEPT, "concept, at least"),
     ):
         _dot(draw, x + 8, top + ROW // 2, color)
         draw.text((x + 20, top + 7), text, fill=INK, font=_font(16))
-    draw.text((right - 70, top + 7), "0 … 1", fill=GREY, font=_font(16))
     return top + 2 * ROW
 
 

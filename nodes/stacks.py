@@ -52,6 +52,16 @@ class Load(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, increment: str) -> bool | str:
+        """Refuses a missing file before anything is computed."""
+        if increment in files.list_increments():
+            return True
+        return (
+            f"{increment!r} is not in models/sepme. Put the file there, or compute and save the "
+            "concept again; then press R to refresh the list."
+        )
+
+    @classmethod
     def fingerprint_inputs(cls, increment: str, **_: object) -> str:
         """Runs again when the file on disk changed."""
         return files.file_stamp(increment)

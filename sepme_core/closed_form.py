@@ -2,7 +2,8 @@
 
 No denoiser is called. With z = D e the coordinates of a concept token and a the token it shall
 become, the coefficients minimise Σ w² ‖A z - W (a - e)‖² + ridge ‖A‖². The solution is A = W M
-with a single M for all layers, since only W differs between them.
+with a single M for all layers, since only W differs between them. Least squares shrinks towards the
+phrasings it has seen, so the shift is pushed a little further.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ def align_anchor(concept: EncodedPrompt, anchor: EncodedPrompt) -> Tensor:
 
 
 def token_map(
-    prompts: Sequence[AnchoredPrompt], basis: Tensor, threshold: float, ridge: float
+    prompts: Sequence[AnchoredPrompt],
+    basis: Tensor,
+    threshold: float,
+    ridge: float,
+    push: float = 1.0,
 ) -> Tensor:
     """M, the linear map from concept coordinates to the wanted shift, `[d_text, n_basis]` float64.
 
@@ -53,6 +58,7 @@ def token_map(
         basis: D, `[n_basis, d_text]` float64 orthonormal rows.
         threshold: tokens whose relative component is below it do not take part.
         ridge: in units of the mean squared coordinate, > 0. Larger moves less.
+        push: factor on the shift; 1 lands on the anchor for the phrasings given.
     """
     rows = torch.cat([p.concept.embeddings.to("cpu", torch.float64) for p in prompts])
     shifts = torch.cat([p.shift() for p in prompts])
@@ -62,7 +68,7 @@ def token_map(
     z, shifts = z * weights[:, None], shifts * weights[:, None]
     gram = z.T @ z
     gram.diagonal().add_(ridge * gram.diagonal().mean())
-    return torch.linalg.solve(gram, z.T @ shifts).T
+    return push * torch.linalg.solve(gram, z.T @ shifts).T
 
 
 def closed_form_coef(shift_map: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -177,8 +177,9 @@ class _Run:
             n_basis = len(plan.basis)
             coef = {k: torch.zeros(w.shape[0], n_basis) for k, w in self.weights.items()}
         else:
+            basis = self.config.basis
             shift = token_map(
-                plan.prompts, plan.basis, zone.largest_protected, self.config.basis.ridge
+                plan.prompts, plan.basis, zone.largest_protected, basis.ridge, basis.push
             )
             coef = closed_form_coef(shift, self.weights)
         start = self._increment(plan, coef)

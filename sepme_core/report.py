@@ -23,14 +23,14 @@ def _block(erasure: Erasure) -> list[str]:
     lines = [f"{concept.name}: {made.method['name']}, {anchor}"]
     if erasure.plan is None:
         lines.append(
-            "  NOT SEPARABLE: it changes other concepts too, and cannot be combined safely."
+            "- NOT SEPARABLE: it changes other concepts too, and cannot be combined safely."
         )
     else:
         lines += _directions(erasure)
     if erasure.statistics:
         lines += _training(erasure)
     lines.append(
-        f"  cost: {erasure.evaluations} denoiser evaluations, {erasure.seconds:.1f} s "
+        f"- cost: {erasure.evaluations} denoiser evaluations, {erasure.seconds:.1f} s "
         "beside the text encoder"
     )
     return lines
@@ -41,24 +41,24 @@ def _directions(erasure: Erasure) -> list[str]:
     assert plan is not None and leak is not None
     zone, width = plan.dead_zone, plan.basis.shape[1]
     lines = [
-        f"  protects {len(plan.protected)} prompts: {plan.protected_span.rank} of {width} "
+        f"- protects {len(plan.protected)} prompts: {plan.protected_span.rank} of {width} "
         f"directions used, {width - plan.protected_span.rank} left",
-        f"  acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept lies outside "
+        f"- acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept lies outside "
         f"the protected ones, {plan.energy_kept:.1%} of that is kept",
-        f"  dead zone {zone.threshold:.3g}: protected tokens reach {zone.largest_protected:.3g} "
+        f"- dead zone {zone.threshold:.3g}: protected tokens reach {zone.largest_protected:.3g} "
         f"({zone.nearest!r}), the concept's own at least {zone.smallest_concept:.3g}; "
         f"margin {zone.margin:.3g}",
-        f"  leak on protected prompts: {leak.exact:.2g} exact, {leak.linear:.2g} when merged "
+        f"- leak on protected prompts: {leak.exact:.2g} exact, {leak.linear:.2g} when merged "
         f"(largest on {leak.prompt!r})",
     ]
     if zone.margin < NARROW_MARGIN:
         lines.append(
-            f"  NARROW MARGIN: {zone.nearest!r} is in the way. Phrasings that nobody listed may be "
+            f"- NARROW MARGIN: {zone.nearest!r} is in the way. Phrasings that nobody listed may be "
             "missed or touched. Protect fewer prompts, or make that one a synonym."
         )
     if zone.threshold <= zone.largest_protected:
         lines.append(
-            "  DEAD ZONE TOO LOW: some protected prompts are changed. Set it above "
+            "- DEAD ZONE TOO LOW: some protected prompts are changed. Set it above "
             f"{zone.largest_protected:.3g}, or to 0 for automatic."
         )
     return lines
@@ -67,10 +67,10 @@ def _directions(erasure: Erasure) -> list[str]:
 def _training(erasure: Erasure) -> list[str]:
     steps = len(erasure.statistics)
     end = "stopping rule met" if erasure.converged else "step limit reached first"
-    lines = [f"  {steps} steps, {end}; correlation {erasure.statistics[-1]:.3g}"]
+    lines = [f"- {steps} steps, {end}; correlation {erasure.statistics[-1]:.3g}"]
     if erasure.rho:
         lines.append(
-            "  what is left at each time, noisiest first: "
+            "- what is left at each time, noisiest first: "
             + " ".join(f"{r:+.2f}" for r in erasure.rho)
         )
     return lines

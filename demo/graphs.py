@@ -1,4 +1,4 @@
-"""Workflows in API form, written as one would wire them in the page."""
+"""Workflows on the demo model in API form, wired as one would wire them in the page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import io
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from demo.classifier import classify, load
+from demo.vocabulary import OBJECTS
 from launch.server import Server
 
-OBJECTS = ("cat", "dog", "rose", "car", "pizza", "guitar", "house", "apple", "fish", "rocket")
 HELD_OUT = (
     "my favourite {} today",
     "an icon of a {}",
@@ -30,12 +32,14 @@ class Graph:
         self._texts: dict[str, tuple[str, int]] = {}
 
     def add(self, kind: str, **inputs: Any) -> str:
+        """A node of any kind; links are `(id, slot)` tuples."""
         key = str(len(self.nodes) + 1)
         linked = {k: list(v) if isinstance(v, tuple) else v for k, v in inputs.items()}
         self.nodes[key] = {"class_type": kind, "inputs": linked}
         return key
 
     def concepts(self, *concepts: str, **fields: str) -> tuple[str, int]:
+        """A concept set, with five templates unless told otherwise."""
         defaults = {
             "templates": "a photo of a {}\na drawing of a {}\na picture of a {}\n"
             "{} in the garden\na cute {}",
@@ -46,6 +50,7 @@ class Graph:
         return self.add("SepME_Concepts", concepts=text, **(defaults | fields)), 0
 
     def compute(self, concepts: tuple[str, int], **settings: Any) -> str:
+        """Increments of the set; slots: stack, report, plot."""
         defaults = {
             "method": "closed form",
             "erase": "",
@@ -64,6 +69,7 @@ class Graph:
         return self.add("SepME_Compute", concepts=concepts, **(defaults | settings))
 
     def apply(self, stack: Any, model: Any = None, **settings: Any) -> tuple[str, int]:
+        """A model with the stack applied."""
         defaults = {
             "mode": "exact",
             "strength": 1.0,
@@ -77,6 +83,7 @@ class Graph:
         ), 0
 
     def text(self, prompt: str) -> tuple[str, int]:
+        """The conditioning of a prompt; equal prompts share a node."""
         if prompt not in self._texts:
             self._texts[prompt] = self.add("CLIPTextEncode", text=prompt, clip=self.clip), 0
         return self._texts[prompt]
@@ -92,6 +99,7 @@ class Graph:
         negative: str = "",
         cfg: float = 4.0,
     ) -> str:
+        """A PreviewImage of n pictures, 64×64, euler."""
         latent = self.add("EmptyLatentImage", width=64, height=64, batch_size=n)
         sampled = self.add(
             "KSampler",
@@ -126,3 +134,10 @@ def report(server: Server, graph: Graph, compute: str) -> str:
     """The report of a compute node."""
     shown = graph.add("PreviewAny", source=(compute, 1))
     return server.run(graph.nodes)["outputs"][shown]["text"][0]
+
+
+def objects_on(pictures: np.ndarray) -> list[str]:
+    """What the demo classifier sees on `[n, height, width, 3]` uint8 pictures."""
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    seen, _ = classify(images, load())
+    return [OBJECTS[i] for i in seen.tolist()]

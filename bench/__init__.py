@@ -1,0 +1,1 @@
+"""Measurements on the demo model, through the real server. Not part of the installed pack."""

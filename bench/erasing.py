@@ -1,0 +1,97 @@
+"""Does it erase, and does it leave everything else alone? Every object in turn, through the server.
+
+Protocol: closed form with all defaults, ten objects known together, one erased at a time. Pictures
+of the bare name and of five phrasings that were never given, euler, 20 steps, cfg 4, scored by the
+demo classifier. The floor of an erased prompt is what the anchored prompt (the same sentence
+without the name) draws on the untouched model: that is where it falls back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from demo.graphs import HELD_OUT, OBJECTS, Graph, objects_on, run
+from launch.server import Server
+
+__all__ = ["Result", "accuracy", "floors", "identity"]
+
+Result = dict[str, Any]
+PROMPTS = ("{}", *HELD_OUT)
+
+
+def anchored(template: str) -> str:
+    """A template without the name, as the concept set fills it."""
+    return " ".join(template.replace("{}", "").split()).strip(" ,;")
+
+
+def erasing(graph: Graph, name: str) -> tuple[str, int]:
+    """A model with one of the ten objects erased."""
+    stack = (graph.compute(graph.concepts(*OBJECTS)), 0)
+    return graph.apply(stack, off=", ".join(o for o in OBJECTS if o != name))
+
+
+def floors(server: Server, n_seeds: int) -> Result:
+    """Counts of objects per anchored prompt on the untouched model."""
+    graph = Graph()
+    nodes = [graph.draw(graph.model, anchored(t), n=n_seeds) for t in PROMPTS]
+    seen = [objects_on(p) for p in run(server, graph, *nodes)]
+    return {t: {o: found.count(o) for o in OBJECTS} for t, found in zip(PROMPTS, seen, strict=True)}
+
+
+def accuracy(server: Server, n_seeds: int) -> Iterator[tuple[str, Result]]:
+    """How often each erased object is still seen, per prompt."""
+    for name in OBJECTS:
+        graph = Graph()
+        model = erasing(graph, name)
+        nodes = [graph.draw(model, t.format(name), n=n_seeds) for t in PROMPTS]
+        drawn = run(server, graph, *nodes, timeout=1800)
+        yield (
+            name,
+            {
+                t: objects_on(pictures).count(name)
+                for t, pictures in zip(PROMPTS, drawn, strict=True)
+            },
+        )
+
+
+def identity(server: Server, protected: int | None = None) -> Iterator[tuple[str, Result]]:
+    """Which prompts of the other nine objects give bit-identical pictures, one seed each.
+
+    Args:
+        protected: how many others the concept set knows; None for all nine.
+    """
+    untouched = _pictures(server, None, [(o, t) for o in OBJECTS for t in PROMPTS])
+    for number, name in enumerate(OBJECTS):
+        others = [OBJECTS[(number + 1 + i) % 10] for i in range(9)]
+        listed = others[:protected] if protected is not None else others
+        wanted = [(o, t) for o in others for t in PROMPTS]
+        drawn = _pictures(server, (name, *listed), wanted)
+        same = {key: np.array_equal(untouched[key], drawn[key]) for key in wanted}
+        yield (
+            name,
+            {
+                "listed": [
+                    sum(v for (o, _), v in same.items() if o in listed),
+                    len(listed) * len(PROMPTS),
+                ],
+                "unlisted": [
+                    sum(v for (o, _), v in same.items() if o not in listed),
+                    (9 - len(listed)) * len(PROMPTS),
+                ],
+                "changed": [t.format(o) for (o, t), v in same.items() if not v],
+            },
+        )
+
+
+def _pictures(
+    server: Server, known: tuple[str, ...] | None, wanted: list[tuple[str, str]]
+) -> dict[tuple[str, str], np.ndarray]:
+    graph = Graph()
+    model = graph.model
+    if known:
+        model = graph.apply((graph.compute(graph.concepts(*known), erase=known[0]), 0))
+    nodes = [graph.draw(model, t.format(o), n=1, steps=20) for o, t in wanted]
+    return dict(zip(wanted, run(server, graph, *nodes, timeout=3600), strict=True))
