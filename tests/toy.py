@@ -6,6 +6,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +17,18 @@ from sepme_core.denoiser import Trajectory
 from sepme_core.embeddings import EncodedPrompt
 from sepme_core.increment import Increment
 
+# Matrices this small are slower with more threads, and far slower on a busy machine.
+torch.set_num_threads(1)
+
 D_TEXT, N_TOKENS = 64, 12
 LATENT = (2, 4, 4)
 D_HIDDEN = 24
 TEMPLATES = ("a photo of a {}", "{} in the garden")
 
 
+@cache
 def seeded(name: str, *shape: int) -> Tensor:
-    """Normal variates that belong to a name."""
+    """Normal variates that belong to a name; not to be written to."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     return torch.randn(shape, generator=generator)
 
@@ -177,5 +182,5 @@ def toy_increment(
 
 def _linear(name: str, d_in: int, d_out: int) -> nn.Linear:
     layer = nn.Linear(d_in, d_out, bias=False)
-    layer.weight.data = seeded(name, d_out, d_in) / d_in**0.5
+    layer.weight.data = seeded(name, d_out, d_in) / d_in**0.5  # a new tensor
     return layer

@@ -1,0 +1,58 @@
+"""The dead zone lies between the protected rows and the concept's own."""
+
+import math
+
+import pytest
+import torch
+
+from sepme_core.dead_zone import POSITION, DeadZone, choose_dead_zone
+from sepme_core.embeddings import EncodedPrompt
+from sepme_core.errors import NonFiniteError, NotSeparableError
+
+BASIS = torch.eye(2)[:1]
+
+
+def prompt(text: str, *components: float) -> EncodedPrompt:
+    """A prompt whose tokens reach that far into the basis."""
+    rows = torch.tensor([[c, (1 - c * c) ** 0.5] for c in components])
+    return EncodedPrompt(text, rows, len(components))
+
+
+CONCEPT = [prompt("cat", 0.0, 0.9), prompt("a cat", 0.1, 0.7)]
+PROTECTED = [prompt("", 0.0), prompt("tiger", 0.1, 0.3), prompt("car", 0.2)]
+ATOL = 4 * torch.finfo(torch.float32).eps
+
+
+def test_threshold_lies_between_protected_and_concept_and_knows_both():
+    zone = choose_dead_zone(BASIS, CONCEPT, PROTECTED)
+    assert zone.largest_protected == pytest.approx(0.3, abs=ATOL)
+    assert zone.smallest_concept == pytest.approx(0.7, abs=ATOL), "the weakest prompt's best token"
+    assert zone.nearest == "tiger"
+    assert zone.margin == pytest.approx(0.4, abs=2 * ATOL)
+    assert zone.threshold == pytest.approx(0.3 + POSITION * 0.4, abs=2 * ATOL)
+    assert zone.largest_protected < zone.threshold < zone.smallest_concept
+
+
+def test_users_own_threshold_is_taken_as_it_is():
+    assert choose_dead_zone(BASIS, CONCEPT, PROTECTED, threshold=0.123).threshold == 0.123
+
+
+def test_without_protected_prompts_everything_below_the_concept_is_free():
+    zone = choose_dead_zone(BASIS, CONCEPT, [])
+    assert (zone.largest_protected, zone.nearest) == (0.0, "")
+
+
+def test_protected_prompt_that_reaches_as_far_as_the_concept_is_named():
+    with pytest.raises(NotSeparableError, match=r"'lion'.*0\.800.*'a cat'.*0\.700"):
+        choose_dead_zone(BASIS, CONCEPT, [*PROTECTED, prompt("lion", 0.8)])
+    assert choose_dead_zone(BASIS, CONCEPT, [*PROTECTED, prompt("lion", 0.6)]).nearest == "lion"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_number_that_is_not_finite_is_refused(number, place):
+    numbers = [0.2, 0.1, 0.5]
+    assert DeadZone(*numbers).margin == pytest.approx(0.4)
+    numbers[place] = number
+    with pytest.raises(NonFiniteError, match="dead zone"):
+        DeadZone(*numbers)
