@@ -9,6 +9,7 @@ from typing import Any
 import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ..sepme_core.concepts import ConceptSet, parse_names
@@ -147,7 +148,6 @@ class Compute(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="What was found and measured."),
                 io.Image.Output(display_name="plot", tooltip="Margins and training curves."),
             ],
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -193,7 +193,7 @@ class Compute(io.ComfyNode):
                 resolution,
                 latent,
                 known,
-                _Progress(str(cls.hidden.unique_id)),
+                _Progress(),
             )
         text = report(erasures)
         log.info("SepME\n%s", text)
@@ -278,8 +278,11 @@ def _protecting(concepts: ConceptSet, known: Stack | None) -> ConceptSet:
 class _Progress:
     """Progress bar, progress text and cancelling, for one run of the node."""
 
-    def __init__(self, node_id: str) -> None:
-        self._node_id = node_id
+    def __init__(self) -> None:
+        # Asked for as a hidden input, the id would become part of the host's cache key, and equal
+        # nodes of two graphs would compute twice.
+        context = get_executing_context()
+        self._node_id = context.node_id if context else ""
         self._bar = comfy.utils.ProgressBar(1)
 
     def __call__(self, at: Progress) -> None:
