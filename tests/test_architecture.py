@@ -1,0 +1,196 @@
+"""The dependency direction of the core, proved from its sources; and that the proof can fail."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = ROOT / "sepme_core"
+HOST = {"nodes", "comfy", "comfy_api", "comfy_extras", "folder_paths", "server", "execution"}
+ALLOWED = {"torch", "safetensors", "sepme_core"}
+
+# A module may import only modules of the layers above its own line.
+LAYERS = [
+    {"errors"},
+    {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
+    {"closed_form", "dead_zone"},
+    {"increment"},
+    {"application", "increment_file"},
+    {"leak", "paper", "refine"},
+    {"erase"},
+    {"report"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+FILE_FORMAT_MAY_KNOW = {"concepts", "dead_zone", "errors", "increment"}
+
+
+def imports(source: str, package: str = "sepme_core") -> Iterator[str]:
+    """Every imported module in full, wherever in the source; relative ones resolved."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield str(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            parent = package if node.level == 1 else "<outside>"
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from (f"{parent}.{name}" for name in names)
+
+
+def foreign(source: str) -> list[str]:
+    """What a module imports beside the standard library, torch, safetensors and the core."""
+    roots = {name.split(".")[0] for name in imports(source)}
+    return sorted(roots - ALLOWED - set(sys.stdlib_module_names))
+
+
+def of_the_host(source: str) -> list[str]:
+    """What a module imports of ComfyUI or of our nodes; `comfy*` by any name."""
+    parts = {part for name in imports(source) for part in name.split(".")}
+    return sorted(p for p in parts if p in HOST or p.startswith("comfy"))
+
+
+def core_imports(source: str) -> set[str]:
+    """The core's modules that a module imports."""
+    names = (name.split(".") for name in imports(source))
+    return {name[1] for name in names if name[0] == "sepme_core" and len(name) > 1}
+
+
+def upward(name: str, source: str) -> list[str]:
+    """What a module of the core imports from its own layer or a higher one."""
+    return sorted(other for other in core_imports(source) if LEVEL[other] >= LEVEL[name])
+
+
+def at_import(source: str) -> list[str]:
+    """What importing a module imports: imports outside of function bodies."""
+    found: list[str] = []
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                found.append(ast.unparse(child))
+            elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                visit(child)
+
+    visit(ast.parse(source))
+    return found
+
+
+def prints(source: str) -> list[int]:
+    """Lines that print."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name) and node.id == "print"
+    ]
+
+
+SOURCES = {path.stem: path.read_text("utf-8") for path in sorted(CORE.glob("*.py"))}
+MODULES = [name for name in SOURCES if name != "__init__"]
+
+
+def test_every_module_of_the_core_has_its_layer():
+    assert set(MODULES) == set(LEVEL)
+    assert not list(CORE.glob("*/**/*.py")), "the core is flat"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_core_imports_only_the_standard_library_torch_safetensors_and_itself(name):
+    assert foreign(SOURCES[name]) == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_core_knows_nothing_of_the_host_nor_of_the_nodes(name):
+    assert of_the_host(SOURCES[name]) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_lower_layers_never_import_upper_ones(name):
+    assert upward(name, SOURCES[name]) == []
+
+
+def test_file_format_knows_the_increment_only():
+    assert core_imports(SOURCES["increment_file"]) <= FILE_FORMAT_MAY_KNOW
+    assert "increment" in core_imports(SOURCES["increment_file"])
+    users = {name for name in MODULES if "increment_file" in core_imports(SOURCES[name])}
+    assert users == set(), "and the method does not know the file"
+
+
+def test_core_imports_nothing_just_by_being_there():
+    assert at_import(SOURCES["__init__"]) == []
+
+
+def test_entry_point_of_the_pack_imports_nothing_until_it_is_asked():
+    assert at_import((ROOT / "__init__.py").read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_core_prints_nothing(name):
+    assert prints(SOURCES[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import numpy", ["numpy"]),
+        ("from einops.layers import torch", ["einops"]),
+        ("def f():\n    import tqdm", ["tqdm"]),
+        ("from ..nodes import host", ["<outside>"]),
+        ("import torch.nn, json\nfrom . import errors", []),
+    ],
+)
+def test_foreign_import_would_be_found(source, found):
+    assert foreign(source) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import comfy.model_management", ["comfy"]),
+        ("from comfy_api.latest import io", ["comfy_api"]),
+        ("if True:\n    import folder_paths", ["folder_paths"]),
+        ("from ..nodes.host import layers", ["nodes"]),
+        ("def f():\n    from server import PromptServer", ["server"]),
+        ("import comfyui_frontend_package", ["comfyui_frontend_package"]),
+        ("import http.client", []),
+    ],
+)
+def test_import_of_the_host_would_be_found(source, found):
+    assert of_the_host(source) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "found"),
+    [
+        ("errors", "from .concepts import Concept", ["concepts"]),
+        ("nullspace", "from sepme_core.erase import erase", ["erase"]),
+        ("nullspace", "import sepme_core.erase", ["erase"]),
+        ("increment", "from . import increment_file, errors", ["increment_file"]),
+        ("refine", "def f():\n    from .paper import Outcome", ["paper"]),
+        ("erase", "from .report import report\nfrom .leak import Leak", ["report"]),
+        ("report", "from .erase import Erasure", []),
+    ],
+)
+def test_upward_import_would_be_found(name, source, found):
+    assert upward(name, source) == found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import logging",
+        "try:\n    from .nodes import x\nexcept ImportError:\n    pass",
+        "class A:\n    import json",
+        "if True:\n    from . import nodes",
+    ],
+)
+def test_import_at_module_level_would_be_found(source):
+    assert len(at_import(source)) == 1
+    assert at_import("async def f():\n    import logging\n    from .nodes import x") == []
+
+
+def test_print_would_be_found():
+    assert prints("x = 1\nif x:\n    print(x)") == [3]
+    assert prints("list(map(print, []))") == [1]

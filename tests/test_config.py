@@ -1,0 +1,54 @@
+"""Settings: the published defaults, and ranges that are checked before anything runs."""
+
+import pytest
+
+from sepme_core.config import (
+    METHODS,
+    PROTECTIONS,
+    BasisConfig,
+    EraseConfig,
+    PaperConfig,
+    RefineConfig,
+)
+from sepme_core.errors import ConceptError
+
+
+def test_papers_settings_are_the_published_ones():
+    paper = PaperConfig()
+    assert (paper.learning_rate, paper.beta, paper.l1) == (0.1, 1e-4, 1e-6)
+    assert (paper.tau, paper.momentum, paper.min_steps, paper.max_steps) == (1e-4, 0.9, 10, 1000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "bad", "good"),
+    [
+        (BasisConfig, "protection", "exact", "full"),
+        (BasisConfig, "energy", 0.0, 1.0),
+        (BasisConfig, "energy", 1.01, 0.01),
+        (BasisConfig, "tolerance", 0.0, 0.5),
+        (BasisConfig, "tolerance", 1.0, 0.99),
+        (BasisConfig, "ridge", 0.0, 1e-9),
+        (BasisConfig, "push", 0.0, 2.0),
+        (BasisConfig, "dead_zone", 0.0, None),
+        (BasisConfig, "dead_zone", 1.0, 0.5),
+        (BasisConfig, "energy", float("nan"), 0.5),
+        (PaperConfig, "learning_rate", 0.0, 1e-5),
+        (PaperConfig, "learning_rate", -1.0, 1.0),
+        (PaperConfig, "max_steps", 0, 1),
+        (PaperConfig, "n_images", 0, 1),
+        (RefineConfig, "learning_rate", 0.0, 1e-5),
+        (RefineConfig, "max_steps", 0, 1),
+        (RefineConfig, "n_trajectories", 0, 1),
+        (RefineConfig, "n_strata", 0, 1),
+        (EraseConfig, "method", "magic", "refine"),
+    ],
+)
+def test_setting_out_of_range_is_refused_by_name_with_what_was_expected(kind, name, bad, good):
+    assert getattr(kind(**{name: good}), name) == good
+    with pytest.raises(ConceptError, match=rf"^{name} is {bad!r}, expected ".replace("+", r"\+")):
+        kind(**{name: bad})
+
+
+def test_all_methods_and_protections_are_accepted():
+    assert [EraseConfig(m).method for m in METHODS] == list(METHODS)
+    assert [BasisConfig(p).protection for p in PROTECTIONS] == list(PROTECTIONS)
