@@ -13,7 +13,8 @@ from pathlib import Path
 
 from launch import cache, chromium, comfyui, environment
 
-CORE = ["tests", "--ignore=tests/host", "--ignore=tests/browser"]
+APART = ("adapters", "host", "browser")  # each imports or starts what the others must not see
+CORE = ["tests", *(f"--ignore=tests/{name}" for name in APART)]
 
 
 @dataclass
@@ -52,6 +53,7 @@ def _checks() -> dict[str, Callable[[], Outcome]]:
         "ruff format": lambda: _tool("-m", "ruff", "format", "--check", "."),
         "pyright": lambda: _tool(*pyright),
         "tests": lambda: _pytest("core", *CORE),
+        "tests/adapters": lambda: _pytest("adapters", "tests/adapters"),
         "tests/host": lambda: _pytest("host", "tests/host"),
         "tests/browser": _browser,
         "tests/js": _javascript,

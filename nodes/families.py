@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "PICTURE_CONTEXT", "Family"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,6 @@ FAMILIES = (
     Family("sdxl_refiner", "UNetModel", 1280),
     Family("sdxl", "UNetModel", 2048),
 )
+
+PICTURE_CONTEXT = frozenset({"SVD_img2vid", "SV3D_u", "SV3D_p", "Stable_Zero123"})
+"""The host's models whose UNet has a known width, but receives a picture in place of text."""

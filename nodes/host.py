@@ -21,7 +21,7 @@ from ..sepme_core.application import StackBranch, attached, check_fits
 from ..sepme_core.embeddings import EncodedPrompt
 from ..sepme_core.errors import ConceptError, IncompatibleError
 from ..sepme_core.increment import Increment, Stack
-from .families import FAMILIES, Family
+from .families import FAMILIES, PICTURE_CONTEXT, Family
 
 __all__ = [
     "Window",
@@ -56,7 +56,8 @@ def family_of(model: Any) -> Family:
         IncompatibleError: its text-only layers are not known.
     """
     network = model.model.diffusion_model
-    for family in FAMILIES:
+    takes_text = type(model.model).__name__ not in PICTURE_CONTEXT
+    for family in FAMILIES if takes_text else ():
         layers = _match(network, family.text_only)
         widths = {layer.in_features for layer in layers.values()}
         if type(network).__name__ == family.network and widths == {family.d_text}:
