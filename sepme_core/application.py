@@ -80,6 +80,7 @@ class StackBranch:
     def __init__(self, stack: Stack, device: torch.device | str = "cpu") -> None:
         self._low_rank = [_Row(e, device) for e in stack.active() if e.increment.separable]
         self._full = [e for e in stack.active() if not e.increment.separable]
+        self._text_only = {module for row in self._low_rank for module in row.coef}
         self._input: Tensor | None = None
         self._hits: list[tuple[_Row, Tensor]] = []
         self.rows: Tensor | None = None
@@ -95,9 +96,8 @@ class StackBranch:
     def __call__(self, module: str, embeddings: Tensor) -> Tensor | None:
         """The addend for one layer, `[..., d_out]` float32, or None when nothing is to be added."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            if embeddings is not self._input:
-                self._input, self._hits = embeddings, self._find(embeddings)
-            parts = [row.add(module, z) for row, z in self._hits if module in row.coef]
+            shown = self._shown(embeddings) if module in self._text_only else []
+            parts = [row.add(module, z) for row, z in shown if module in row.coef]
             parts += [
                 self._masked(self._add_full(e, module, embeddings))
                 for e in self._full
@@ -105,9 +105,12 @@ class StackBranch:
             ]
         return sum(parts[1:], parts[0]) if parts else None
 
+    def _shown(self, embeddings: Tensor) -> list[tuple[_Row, Tensor]]:
+        if embeddings is not self._input:
+            self._input, self._hits = embeddings, self._find(embeddings)
+        return self._hits
+
     def _find(self, embeddings: Tensor) -> list[tuple[_Row, Tensor]]:
-        if not self._low_rank:
-            return []
         e = embeddings.float()
         length = e.norm(dim=-1)
         found = [(row, *row.look(e, length, embeddings.dtype)) for row in self._low_rank]

@@ -303,6 +303,28 @@ def test_layer_of_another_width_is_refused_with_both_shapes():
         check_fits([full], layers)
 
 
+def test_unconstrained_increment_may_edit_image_layers_beside_separable_ones():
+    denoiser = ToyDenoiser()
+    query = denoiser.cross_attention["block.to_q"]
+    full = Increment(
+        Concept("nudity"),
+        torch.zeros(0, 0),
+        {},
+        {"block.to_q": 0.1 * torch.ones_like(query.weight)},
+    )
+    cat = increments()["cat"]
+    x, sigma = torch.randn(1, 2, 4, 4), torch.ones(1)
+
+    def predict(*stack: Increment) -> Tensor:
+        with attached(denoiser.cross_attention, StackBranch(Stack.of(stack))):
+            return denoiser(x, sigma, ["cat"])
+
+    both = predict(cat, full)
+    assert not torch.equal(both, predict(cat))
+    assert not torch.equal(both, predict(full))
+    assert torch.equal(both, predict(full, cat))
+
+
 def test_nothing_to_add_is_none():
     branch = StackBranch(Stack.of([increments()["cat"]]))
     assert branch("block.to_k", ENCODER.batch("car")) is None
