@@ -171,12 +171,15 @@ def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> Callable[[Sequ
 
 def _encode_batch(clip: Any, prompts: Sequence[str], dtype: torch.dtype) -> list[EncodedPrompt]:
     """The host encodes the sections of a long prompt as a batch; short prompts can be sections."""
-    tokens = [clip.tokenize(p) for p in prompts]
+    tokens = [clip.tokenize(p, return_word_ids=True) for p in prompts]
     sections = [{len(t) for t in tok.values()} for tok in tokens]
     lengths = {tuple(len(t[0]) for t in tok.values()) for tok in tokens}
     if len(prompts) > 1 and (any(s != {1} for s in sections) or len(lengths) > 1):
         return [p for prompt in prompts for p in _encode_batch(clip, [prompt], dtype)]
-    joined = {key: [s for tok in tokens for s in tok[key]] for key in tokens[0]}
+    joined = {
+        key: [[t[:2] for t in section] for tok in tokens for section in tok[key]]
+        for key in tokens[0]
+    }
     with torch.no_grad():
         rows = clip.encode_from_tokens(joined)[0].detach().to("cpu", torch.float32)
     rows = rows.to(dtype).float().clone()
@@ -187,12 +190,10 @@ def _encode_batch(clip: Any, prompts: Sequence[str], dtype: torch.dtype) -> list
 
 
 def _n_words(tokens: Mapping[str, list[list[tuple]]], n_tokens: int) -> int:
-    """Tokens up to the end mark: where the run of equal tokens at the end begins, plus one."""
-    ids = [str(t[0]) for section in next(iter(tokens.values())) for t in section]
-    last = len(ids) - 1
-    while last > 0 and ids[last - 1] == ids[-1]:
-        last -= 1
-    return min(last + 1, n_tokens)
+    """Tokens up to the end mark, which follows the last word; marks and padding have word id 0."""
+    ids = [token[2] for section in next(iter(tokens.values())) for token in section]
+    last = max((place for place, word in enumerate(ids) if word), default=0)
+    return min(last + 2, n_tokens)
 
 
 def _check_width(prompt: EncodedPrompt, d_text: int) -> None:
