@@ -15,7 +15,16 @@ from sepme_core.config import BasisConfig, EraseConfig
 from sepme_core.erase import erase
 from sepme_core.errors import IncompatibleError
 from sepme_core.increment import Increment, Stack, StackEntry
-from tests.toy import D_HIDDEN, D_TEXT, ToyDenoiser, ToyEncoder, toy_concepts, toy_increment
+from tests.toy import (
+    D_HIDDEN,
+    D_TEXT,
+    LATENT,
+    ToyDenoiser,
+    ToyEncoder,
+    seeded,
+    toy_concepts,
+    toy_increment,
+)
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 PROTECTIONS = ["truncated", "reduced", "full"]
@@ -185,7 +194,7 @@ def test_delta_weight_equals_what_the_branch_adds_to_the_acting_tokens():
 
 
 def test_full_delta_weight_equals_what_the_branch_adds():
-    full = {"block.to_k": torch.randn(D_HIDDEN, D_TEXT)}
+    full = {"block.to_k": seeded("full", D_HIDDEN, D_TEXT)}
     increment = Increment(Concept("cat"), torch.zeros(0, 0), {}, full)
     e = ENCODER.batch("a cat", "car")
     branch = StackBranch(Stack((StackEntry(increment, 0.5),)))
@@ -313,7 +322,7 @@ def test_unconstrained_increment_may_edit_image_layers_beside_separable_ones():
         {"block.to_q": 0.1 * torch.ones_like(query.weight)},
     )
     cat = increments()["cat"]
-    x, sigma = torch.randn(1, 2, 4, 4), torch.ones(1)
+    x, sigma = seeded("picture", 1, *LATENT), torch.ones(1)
 
     def predict(*stack: Increment) -> Tensor:
         with attached(denoiser.cross_attention, StackBranch(Stack.of(stack))):

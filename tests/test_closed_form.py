@@ -6,7 +6,7 @@ import torch
 from sepme_core.closed_form import AnchoredPrompt, align_anchor, closed_form_coef, token_map
 from sepme_core.embeddings import EncodedPrompt, stack_rows
 from sepme_core.nullspace import concept_basis, row_space
-from tests.toy import D_TEXT, N_TOKENS, ToyDenoiser, ToyEncoder, toy_concepts
+from tests.toy import D_TEXT, N_TOKENS, ToyDenoiser, ToyEncoder, seeded, toy_concepts
 
 EPS = torch.finfo(torch.float64).eps
 ENCODER = ToyEncoder()
@@ -134,8 +134,8 @@ def test_tokens_below_the_threshold_take_no_part():
 
 
 def test_all_layers_share_one_map():
-    shift = torch.randn(D_TEXT, 3, dtype=torch.float64)
-    weights = {"a": torch.randn(5, D_TEXT), "b": torch.randn(7, D_TEXT).half()}
+    shift = seeded("map", D_TEXT, 3).double()
+    weights = {"a": seeded("a", 5, D_TEXT), "b": seeded("b", 7, D_TEXT).half()}
     coef = closed_form_coef(shift, weights)
     for key, weight in weights.items():
         assert torch.equal(coef[key], (weight.double() @ shift).float())

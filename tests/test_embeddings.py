@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sepme_core.embeddings import EncodedPrompt, relative_component, stack_rows, unit_rows
-from tests.toy import D_TEXT, N_TOKENS, ToyEncoder
+from tests.toy import D_TEXT, N_TOKENS, ToyEncoder, seeded
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -28,7 +28,7 @@ def test_unit_rows_have_length_one_and_zero_stays_zero():
 
 
 def test_scale_of_embeddings_does_not_matter_for_components():
-    e, basis = torch.randn(5, D_TEXT), torch.eye(D_TEXT)[:7]
+    e, basis = seeded("tokens", 5, D_TEXT), torch.eye(D_TEXT)[:7]
     alike = relative_component(4 * e, basis)
     torch.testing.assert_close(alike, relative_component(e, basis), rtol=0, atol=D_TEXT * EPS)
 

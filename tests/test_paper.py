@@ -13,7 +13,7 @@ from sepme_core.increment import Increment, Stack
 from sepme_core.nullspace import null_space
 from sepme_core.objective import correlation_loss
 from sepme_core.paper import Outcome, train_decoupled, train_unconstrained
-from tests.toy import D_TEXT, LATENT, ToyDenoiser, parameters_digest, toy_concepts
+from tests.toy import D_TEXT, LATENT, ToyDenoiser, parameters_digest, seeded, toy_concepts
 
 CONCEPTS = toy_concepts()
 NAMES = ["cat", "rose"]
@@ -45,7 +45,7 @@ def correlation(denoiser: ToyDenoiser, name: str, increments: list[Increment]) -
     """L_cor over the whole schedule, relative to the untouched model's."""
     clean = denoiser.draw(name, 8, 50, 5)
     sigma = denoiser.sigmas(torch.linspace(0, 1, 8))
-    x = denoiser.add_noise(clean, torch.randn(8, *LATENT), sigma)
+    x = denoiser.add_noise(clean, seeded("noise", 8, *LATENT), sigma)
 
     def representation() -> Tensor:
         return denoiser(x, sigma, [name] * 8) - denoiser(x, sigma, [""] * 8)
@@ -139,7 +139,7 @@ def test_unconstrained_training_removes_the_concept_and_touches_the_others():
     assert full.keys() == denoiser.cross_attention.keys()
     assert all(full[k].shape == layer.weight.shape for k, layer in denoiser.cross_attention.items())
     made = Increment(Concept("cat"), torch.zeros(0, 0), {}, full)
-    x, sigma = torch.randn(1, *LATENT), torch.ones(1)
+    x, sigma = seeded("picture", 1, *LATENT), torch.ones(1)
     with torch.no_grad():
         before = {p: denoiser(x, sigma, [p]) for p in ("cat", "pizza")}
         with attached(denoiser.cross_attention, StackBranch(Stack.of([made]))):
@@ -162,7 +162,7 @@ def test_teacher_stays_as_it_was_also_when_cancelled(kind, cancelled):
         if kind == "decoupled":
             train(denoiser, NAMES, PaperConfig(max_steps=5), on_step=on_step)
             return
-        latents, generator = [torch.randn(1, *LATENT)], torch.Generator()
+        latents, generator = [seeded("picture", 1, *LATENT)], torch.Generator()
         counting, config = CountingDenoiser(denoiser), PaperConfig(max_steps=5)
         train_unconstrained(counting, ["cat"], latents, config, generator, on_step)
 

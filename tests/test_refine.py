@@ -6,11 +6,13 @@ from functools import cache
 import pytest
 import torch
 
+from sepme_core.application import StackBranch, attached
 from sepme_core.concepts import ConceptPrompt
 from sepme_core.config import EraseConfig, RefineConfig
 from sepme_core.denoiser import CountingDenoiser, Progress
 from sepme_core.erase import Erasure, erase
-from sepme_core.increment import Increment
+from sepme_core.increment import Increment, Stack
+from sepme_core.objective import normalised_correlation
 from sepme_core.refine import Preconditioner, collect, noised_pictures, refine
 from tests.toy import LATENT, ToyDenoiser, parameters_digest, seeded, toy_concepts
 
@@ -148,6 +150,21 @@ def test_scale_of_the_weights_does_not_change_the_units():
         torch.testing.assert_close(loud.to_units(eight)[module], unit, rtol=1e-5, atol=1e-6)
 
 
+def test_training_sees_what_the_exact_application_will_do():
+    denoiser = ToyDenoiser()
+    config = replace(CONFIG, max_steps=2, n_trajectories=1)
+    outcome, counting = refined(denoiser, config)
+    (targets,) = collect(counting, PROMPTS, config, 0)
+    start = closed_form().increment
+    branch = StackBranch(Stack.of([replace(start, coef=outcome.coef)]))
+    with torch.no_grad(), attached(denoiser.layers, branch):
+        eps = denoiser(targets.x, targets.sigma, [targets.prompt] * len(targets.x))
+    rho = normalised_correlation(eps - targets.eps_anchor, targets.representation)
+    middles = rho[1::2]  # two sampling steps per stratum, the profile takes the later one
+    assert outcome.rho == pytest.approx(middles.tolist(), abs=1e-4)
+    assert 0.1 < outcome.rho[0] < 0.99, "on its way"
+
+
 def test_every_step_is_reported():
     seen: list[Progress] = []
     outcome, counting = refined(
@@ -202,9 +219,6 @@ def test_residual_term_draws_the_prediction_to_the_anchors():
         start = closed_form().increment
         start = replace(start, coef={k: 0.5 * seeded(k, *v.shape) for k, v in start.coef.items()})
         outcome, counting = refined(denoiser, config, start=start)
-        from sepme_core.application import StackBranch, attached
-        from sepme_core.increment import Stack
-
         branch = StackBranch(Stack.of([replace(start, coef=outcome.coef)]))
         targets = collect(counting, PROMPTS, config, 0)[0]
         with torch.no_grad(), attached(denoiser.layers, branch):

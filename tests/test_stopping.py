@@ -39,7 +39,7 @@ def test_stops_when_the_mean_falls_to_tau_not_when_a_single_value_does():
 
 def test_worst_stratum_decides():
     stop = MomentumStop(tau=0.1, momentum=0.0, min_steps=1)
-    assert feed(stop, [0.0, 0.0, 0.3], [0.05, 0.3, 0.05], [0.05, 0.05, -0.05]) == [
+    assert feed(stop, [0.0, 0.0, 0.2], [0.0, -0.2, 0.0], [0.05, 0.05, -0.05]) == [
         False,
         False,
         True,
