@@ -105,7 +105,7 @@ def _raw_weight(model: Any, key: str) -> Tensor:
 
 def compute_dtype(model: Any) -> torch.dtype:
     """The dtype in which the diffusion model receives prompts."""
-    return model.model.manual_cast_dtype or model.model.get_dtype()
+    return model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
 
 
 # --- fingerprints ---------------------------------------------------------------------------------
@@ -225,28 +225,28 @@ class Window:
 class _Exact:
     """The wrapper around one model call that carries a stack; lives on a patcher's clone."""
 
-    def __init__(
-        self, stack: Stack, window: Window, layers: Mapping[str, Any], sampling: Any
-    ) -> None:
+    def __init__(self, stack: Stack, window: Window, layers: Mapping[str, Any]) -> None:
         self.stack, self.window = stack, window
         used = {m for e in stack.active() for m in e.increment.target_modules}
         self._layers = {k: v for k, v in layers.items() if k in used}
-        self._sampling = sampling
         self._branches: dict[torch.device, StackBranch] = {}
 
     def __call__(self, executor: Callable[..., Tensor], x: Tensor, t: Tensor, *args, **kwargs):  # noqa: ANN002, ANN003, ANN204
         options = kwargs.get("transformer_options") or (args[3] if len(args) > 3 else {})
 
-        if not self._layers or not self._in_window(float(t.max())):
+        if not self._layers or not self._in_window(executor.class_obj, float(t.max())):
             return executor(x, t, *args, **kwargs)
-        branch = self._branches.setdefault(x.device, StackBranch(self.stack, x.device))
+        if x.device not in self._branches:
+            self._branches[x.device] = StackBranch(self.stack, x.device)
+        branch = self._branches[x.device]
         branch.begin(self._rows(len(x), options))
         with attached(self._layers, branch):
             return executor(x, t, *args, **kwargs)
 
-    def _in_window(self, sigma: float) -> bool:
-        first = self._sampling.percent_to_sigma(self.window.start_percent)
-        last = self._sampling.percent_to_sigma(self.window.end_percent)
+    def _in_window(self, network: Any, sigma: float) -> bool:
+        sampling = network.model_sampling  # of this run: nodes behind ours may have replaced it
+        first = sampling.percent_to_sigma(self.window.start_percent)
+        last = sampling.percent_to_sigma(self.window.end_percent)
         return last <= sigma <= first
 
     def _rows(self, n: int, options: Mapping[str, Any]) -> Tensor | None:
@@ -272,8 +272,7 @@ def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
     """
     layers = _check(model, stack)
     clone = model.clone()
-    sampling = model.get_model_object("model_sampling")
-    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, _Exact(stack, window, layers, sampling))
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, _Exact(stack, window, layers))
     return clone
 
 

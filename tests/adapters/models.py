@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from comfy.supported_models_base import ClipTarget
 from sepme_pack.nodes import files, host
 from sepme_pack.sepme_core.concepts import Concept, ConceptSet
 from sepme_pack.sepme_core.config import EraseConfig
+from sepme_pack.sepme_core.embeddings import TextEncoder
 from sepme_pack.sepme_core.erase import Erasure, erase
 from sepme_pack.sepme_core.increment import Provenance, Stack
 from torch import Tensor, nn
@@ -140,7 +142,7 @@ def compute(model: Patcher, clip: Clip, *names: str, **settings: Any) -> list[Er
     return erase(
         CONCEPTS,
         CONCEPTS.choose(names),
-        host.encode_prompts(clip, host.compute_dtype(model), family.d_text),
+        _encoder(clip, host.compute_dtype(model), family.d_text),
         host.text_only_weights(model),
         EraseConfig(**settings),
         provenance=provenance,
@@ -148,19 +150,27 @@ def compute(model: Patcher, clip: Clip, *names: str, **settings: Any) -> list[Er
 
 
 def stack(model: Patcher, clip: Clip, *names: str) -> Stack:
-    """What `compute` gives, ready to apply."""
-    return Stack.of(e.increment for e in compute(model, clip, *names))
+    """What `compute` gives, ready to apply; computed once for all models of the same weights."""
+    key = (host.base_fingerprint(model), host.compute_dtype(model), clip, names)
+    if key not in _STACKS:
+        _STACKS[key] = Stack.of(e.increment for e in compute(model, clip, *names))
+    return _STACKS[key]
+
+
+_STACKS: dict[tuple, Stack] = {}
+
+
+@cache
+def _encoder(clip: Clip, dtype: torch.dtype, d_text: int) -> TextEncoder:
+    return host.encode_prompts(clip, dtype, d_text)
 
 
 @torch.inference_mode()
 def draw(
-    model: Patcher, clip: Clip, prompt: str, negative: str = "", *, n_steps: int = 3
+    model: Patcher, clip: Clip, prompt: str, negative: str = "", *, n_steps: int = 2
 ) -> Tensor:
     """Latents after a whole run of the host's sampler, as its KSampler node does it."""
     empty = torch.zeros(1, 4, 8, 8)
-    positive, other = (
-        clip.encode_from_tokens_scheduled(clip.tokenize(p)) for p in (prompt, negative)
-    )
     return comfy.sample.sample(
         model,
         comfy.sample.prepare_noise(empty, 0),
@@ -168,12 +178,18 @@ def draw(
         5.0,
         "euler",
         "normal",
-        positive,
-        other,
+        _conditioning(clip, prompt),
+        _conditioning(clip, negative),
         empty,
         disable_pbar=True,
         seed=0,
     )
+
+
+@cache
+def _conditioning(clip: Clip, prompt: str) -> list:
+    """What the host's CLIPTextEncode gives; it keeps it as well, for as long as nothing changes."""
+    return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
 
 
 def weights_digest(network: nn.Module) -> str:
