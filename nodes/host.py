@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,9 +97,9 @@ def _weight(model: Any, path: str) -> Tensor:
 
 
 def _raw_weight(model: Any, key: str) -> Tensor:
-    if key in model.backup:
-        return model.backup[key].weight
     weight, _, convert = comfy.model_patcher.get_key_weight(model.model, key)
+    if key in model.backup:
+        weight = model.backup[key].weight  # as stored, so it is to be converted as well
     return convert(weight, inplace=False) if convert else weight
 
 
@@ -121,12 +121,22 @@ def text_encoder_fingerprint(clip: Any) -> str:
     """Identifies the text encoder: its weights, its patches and its clip-skip."""
     state = clip.patcher.model.state_dict()
     names = sorted(k for k, v in state.items() if torch.is_tensor(v) and v.is_floating_point())
-    patched = sorted((k, len(v)) for k, v in clip.patcher.patches.items())
-    extra = f"skip={clip.layer_idx} patches={patched}"
-    if patched:
-        extra += str(clip.patcher.patches_uuid)
     backup = clip.patcher.backup
-    return _fingerprint(((k, backup[k].weight if k in backup else state[k]) for k in names), extra)
+    named = [(k, backup[k].weight if k in backup else state[k]) for k in names]
+    patches = [(k, leaf) for k, v in sorted(clip.patcher.patches.items()) for leaf in _leaves(v)]
+    named += [(k, leaf) for k, leaf in patches if torch.is_tensor(leaf)]
+    numbers = [(k, leaf) for k, leaf in patches if isinstance(leaf, (int, float, str))]
+    return _fingerprint(named, f"skip={clip.layer_idx} patches={numbers}")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What a list of the host's patches consists of: strengths, kinds, tensors."""
+    inner = getattr(value, "weights", value)  # of an adapter: LoRA, LoHa, …
+    if isinstance(inner, (list, tuple)):
+        for part in inner:
+            yield from _leaves(part)
+    else:
+        yield inner
 
 
 def _fingerprint(named: Iterable[tuple[str, Tensor]], extra: str = "") -> str:

@@ -102,7 +102,7 @@ def patcher(network: nn.Module, seed: int = 0) -> Patcher:
     return comfy.model_patcher.ModelPatcher(network, load_device=CPU, offload_device=CPU)
 
 
-def clip(family: str, seed: int = 0) -> Clip:
+def clip(family: str, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Clip:
     """A CLIP with two layers and the real tokenizer and vocabulary."""
     tiny = {"num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4}
     target = ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
@@ -111,7 +111,7 @@ def clip(family: str, seed: int = 0) -> Clip:
         target = ClipTarget(comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel)
         options["clip_l_model_config"]["num_hidden_layers"] = 3
         options["clip_g_model_config"] = {**tiny, "hidden_size": 1280, "num_hidden_layers": 3}
-    made = comfy.sd.CLIP(target, model_options={**options, "dtype": torch.float32})
+    made = comfy.sd.CLIP(target, model_options={**options, "dtype": dtype})
     fill(made.cond_stage_model, seed)
     return made
 

@@ -1,0 +1,174 @@
+"""Weights as the model uses them, and the fingerprints of model and text encoder."""
+
+import comfy.lora
+import comfy.model_management
+import comfy.weight_adapter
+import pytest
+import torch
+from sepme_pack.nodes import host
+
+from tests.adapters import models
+from tests.adapters.models import draw
+
+PATH = "middle_block.1.transformer_blocks.0.attn2.to_v"
+KEY = f"diffusion_model.{PATH}.weight"
+
+
+def low_rank_patch():
+    """A LoRA file's two factors, through the host's own reader."""
+    generator = torch.Generator().manual_seed(3)
+    up = torch.randn(64, 2, generator=generator)
+    down = torch.randn(2, 768, generator=generator)
+    file = {"x.lora_up.weight": up, "x.lora_down.weight": down, "x.alpha": torch.tensor(2.0)}
+    return comfy.lora.load_lora(file, {"x": KEY}), up @ down
+
+
+def test_text_only_weights_are_a_copy_in_float32():
+    model = models.model("sd1", dtype=torch.float16)
+    weights = host.text_only_weights(model)
+    assert len(weights) == 8
+    layer = model.model.diffusion_model.get_submodule(PATH)
+    assert weights[PATH].dtype == torch.float32
+    assert torch.equal(weights[PATH], layer.weight.float())
+    weights[PATH].zero_()
+    assert layer.weight.abs().sum() > 0
+
+
+def test_text_only_weights_in_float32_are_a_copy_too(model):
+    before = models.weights_digest(model.model)
+    for weight in host.text_only_weights(model).values():
+        weight.zero_()
+    assert models.weights_digest(model.model) == before
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_text_only_weights_include_a_lora(loaded, model, clip):
+    patches, delta = low_rank_patch()
+    plain = host.text_only_weights(model)
+    tuned = model.clone()
+    assert tuned.add_patches(patches, 0.5)
+    if loaded:
+        draw(tuned, clip, "cat")  # the host writes the patch into the weight and keeps a backup
+        assert KEY in tuned.backup
+    weights = host.text_only_weights(tuned)
+    torch.testing.assert_close(weights[PATH], plain[PATH] + 0.5 * delta)
+    assert all(torch.equal(weights[k], plain[k]) for k in plain if k != PATH)
+    assert torch.equal(host.text_only_weights(model)[PATH], plain[PATH])
+
+
+def scaled_fp8():
+    """SD1 with fp8 weights that a factor per layer brings to size, as the host loads such files."""
+    model = models.model("sd1", manual_cast=torch.float32, scaled_fp8=torch.float8_e4m3fn)
+    exact = {}
+    for path, layer in host.matching_layers(model, r".*\.attn2\.to_[kv]$").items():
+        exact[path] = layer.weight.float() * 0.25
+        with torch.no_grad():
+            layer.scale_weight.fill_(0.25)
+    assert all(layer.dtype == torch.float32 for layer in exact.values())
+    return model, exact
+
+
+def test_fp8_weights_come_at_their_true_size():
+    model, exact = scaled_fp8()
+    assert model.model.diffusion_model.get_submodule(PATH).weight.dtype == torch.float8_e4m3fn
+    assert host.family_of(model).name == "sd1"
+    weights = host.text_only_weights(model)
+    assert all(torch.equal(weights[k], exact[k]) for k in exact)
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_fp8_weights_come_at_their_true_size_under_a_lora_too(loaded, clip):
+    model, exact = scaled_fp8()
+    base = host.base_fingerprint(model)
+    patches, delta = low_rank_patch()
+    tuned = model.clone()
+    tuned.add_patches(patches, 0.5)
+    if loaded:
+        draw(tuned, clip, "cat")
+        assert KEY in tuned.backup
+    torch.testing.assert_close(host.text_only_weights(tuned)[PATH], exact[PATH] + 0.5 * delta)
+    assert host.base_fingerprint(tuned) == base
+
+
+def test_exact_mode_holds_on_fp8_weights(clip):
+    model, _ = scaled_fp8()
+    stack = models.stack(model, clip, "cat")
+    erasing = host.apply_exact(model, stack, host.Window())
+    for prompt in ("", "rose", "a red house"):
+        assert torch.equal(draw(erasing, clip, prompt), draw(model, clip, prompt))
+    assert not torch.equal(draw(erasing, clip, "cat"), draw(model, clip, "cat"))
+
+
+# --- fingerprints ---------------------------------------------------------------------------------
+
+
+def test_the_models_fingerprint_does_not_depend_on_loras(model, clip):
+    base = host.base_fingerprint(model)
+    tuned = model.clone()
+    tuned.add_patches(low_rank_patch()[0])
+    assert host.base_fingerprint(tuned) == base
+    draw(tuned, clip, "cat")
+    assert torch.equal(model.backup[KEY].weight, models.model("sd1").model.state_dict()[KEY])
+    assert host.base_fingerprint(tuned) == base
+    assert host.base_fingerprint(models.model("sd1", seed=1)) != base
+
+
+def test_the_models_fingerprint_does_not_depend_on_how_numbers_are_stored():
+    half, single = models.model("sd1", dtype=torch.float16), models.model("sd1")
+    assert host.base_fingerprint(half) == host.base_fingerprint(single)
+
+
+def test_the_models_fingerprint_does_not_depend_on_increments(model, clip):
+    base = host.base_fingerprint(model)
+    stack = models.stack(model, clip, "cat")
+    for erasing in (
+        host.apply_exact(model, stack, host.Window()),
+        host.apply_merged(model, stack, host.Window()),
+    ):
+        draw(erasing, clip, "cat")
+        assert host.base_fingerprint(erasing) == base
+
+
+def test_the_text_encoders_fingerprint_is_the_same_however_it_is_stored(narrow_clip):
+    found = host.text_encoder_fingerprint(narrow_clip)
+    assert host.text_encoder_fingerprint(narrow_clip.clone()) == found
+    half = models.clip("narrow", dtype=torch.float16)
+    assert host.text_encoder_fingerprint(half) == found
+
+
+def test_the_text_encoders_fingerprint_changes_with_clip_skip(narrow_clip):
+    found = host.text_encoder_fingerprint(narrow_clip)
+    skipping = narrow_clip.clone()
+    skipping.clip_layer(-2)
+    assert host.text_encoder_fingerprint(skipping) != found
+    assert host.text_encoder_fingerprint(narrow_clip) == found
+
+
+def test_the_text_encoders_fingerprint_changes_with_its_weights(narrow_clip):
+    found = host.text_encoder_fingerprint(narrow_clip)
+    assert host.text_encoder_fingerprint(models.clip("narrow", seed=1)) != found
+
+
+def with_lora(clip, seed=1, strength=1.0):
+    """The same text encoder with a LoRA, read anew as after a restart."""
+    generator = torch.Generator().manual_seed(seed)
+    factors = torch.randn(64, 2, generator=generator), torch.randn(2, 64, generator=generator)
+    file = {"x.lora_up.weight": factors[0], "x.lora_down.weight": factors[1]}
+    key = "clip_l.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
+    tuned = clip.clone()
+    assert tuned.add_patches(comfy.lora.load_lora(file, {"x": key}), strength)
+    return tuned
+
+
+def test_the_text_encoders_fingerprint_changes_with_a_lora(narrow_clip):
+    tuned = [with_lora(narrow_clip), with_lora(narrow_clip, 2), with_lora(narrow_clip, 1, 0.5)]
+    found = [host.text_encoder_fingerprint(c) for c in (narrow_clip, *tuned)]
+    assert len(set(found)) == 4
+    tuned[0].encode_from_tokens(tuned[0].tokenize("cat"))  # the host writes it into the weight
+    assert [host.text_encoder_fingerprint(c) for c in (narrow_clip, *tuned)] == found
+    narrow_clip.encode_from_tokens(narrow_clip.tokenize("cat"))  # and takes it out again
+
+
+def test_the_same_lora_gives_the_same_fingerprint_after_a_restart(narrow_clip):
+    first, second = (host.text_encoder_fingerprint(with_lora(narrow_clip)) for _ in range(2))
+    assert first == second
