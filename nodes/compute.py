@@ -222,7 +222,8 @@ def _compute(  # noqa: PLR0913
     if known:
         increments = [e.increment for e in known.entries]
         host.check_same_encoder(increments, provenance.text_encoder)
-    encode = host.encode_prompts(clip, host.compute_dtype(plain), family.d_text)
+    dtype = host.compute_dtype(plain)
+    encode = host.encode_prompts(clip, dtype, family.d_text)
     denoiser = latents = None
     if config.method != "closed form":
         denoiser = HostDenoiser(plain, clip, resolution, progress.drawing)
@@ -234,6 +235,7 @@ def _compute(  # noqa: PLR0913
         encode,
         host.text_only_weights(plain),
         config,
+        dtype=dtype,
         provenance=provenance,
         denoiser=denoiser,
         latents=latents,
@@ -271,8 +273,8 @@ def _config(  # noqa: PLR0913
 
 
 def _protecting(concepts: ConceptSet, known: Stack | None) -> ConceptSet:
-    names = [n for e in known.entries for n in e.increment.concept.names] if known else []
-    return concepts.also_protecting(names)
+    others = [e.increment.concept for e in known.entries] if known else []
+    return concepts.also_protecting(others)
 
 
 class _Progress:
@@ -288,10 +290,13 @@ class _Progress:
     def __call__(self, at: Progress) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
         self._bar.update_absolute(at.step, at.max_steps)
-        self._say(
-            f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "
-            f"(stops at {at.tolerance:g})"
-        )
+        if at.statistic is None:
+            self._say(f"{at.concept}: {at.step} of {at.max_steps} concepts")
+        else:
+            self._say(
+                f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "
+                f"(stops at {at.tau:g})"
+            )
 
     def drawing(self, step: int, n_steps: int) -> None:
         self._bar.update_absolute(step, n_steps)

@@ -12,6 +12,7 @@ __all__ = [
     "Concept",
     "ConceptPrompt",
     "ConceptSet",
+    "name_key",
     "parse_concepts",
     "parse_lines",
     "parse_names",
@@ -99,7 +100,7 @@ class ConceptSet:
     def __getitem__(self, name: str) -> Concept:
         """The concept of that name (or synonym), whatever its capitals."""
         for concept in self.concepts:
-            if _key(name) in map(_key, concept.names):
+            if name_key(name) in map(name_key, concept.names):
                 return concept
         known = ", ".join(c.name for c in self.concepts)
         raise ConceptError(f"{name!r} is not among the concepts. Known: {known}.")
@@ -109,12 +110,16 @@ class ConceptSet:
         chosen = {self[name].name for name in names}
         return tuple(c for c in self.concepts if not chosen or c.name in chosen)
 
-    def also_protecting(self, names: Iterable[str]) -> ConceptSet:
-        """The same set with further concepts protected; names already known are left out."""
-        known = {_key(n) for c in self.concepts for n in c.names}
-        known |= set(map(_key, self.protected_concepts))
-        extra = tuple(dict.fromkeys(n for n in names if _key(n) not in known))
-        return replace(self, protected_concepts=self.protected_concepts + extra)
+    def also_protecting(self, others: Iterable[Concept]) -> ConceptSet:
+        """The same set with further concepts protected, synonyms included.
+
+        A concept that shares a name with one of this set is that concept, and left out whole.
+        """
+        known = {name_key(n) for c in self.concepts for n in c.names}
+        new = [c for c in others if not known & set(map(name_key, c.names))]
+        listed = set(map(name_key, self.protected_concepts))
+        extra = dict.fromkeys(n for c in new for n in c.names if name_key(n) not in listed)
+        return replace(self, protected_concepts=(*self.protected_concepts, *extra))
 
     def prompts_of(self, concept: Concept) -> list[ConceptPrompt]:
         """Every name of a concept, bare and in every template."""
@@ -182,6 +187,11 @@ def _parse_concept(line: str, number: int) -> Concept:
             f"Concept line {number}, {line!r}: '|' stands behind '->'. "
             "Expected: name | synonym, synonym -> anchor"
         )
+    if "," in name:
+        raise ConceptError(
+            f"Concept line {number}, {line!r}: the name holds a comma, which separates names. "
+            "Write one concept a line, and further words for it behind '|'."
+        )
     if not name.strip():
         raise ConceptError(
             f"Concept line {number}, {line!r}: the name is empty. "
@@ -196,12 +206,12 @@ def _check_names(concepts: tuple[Concept, ...]) -> None:
         for name in concept.names:
             if not name.strip():
                 raise ConceptError(f"Concept {concept.name!r} has an empty name or synonym.")
-            if _key(name) in seen:
+            if name_key(name) in seen:
                 raise ConceptError(
-                    f"{name!r} is given twice, for {seen[_key(name)]!r} and {concept.name!r}. "
+                    f"{name!r} is given twice, for {seen[name_key(name)]!r} and {concept.name!r}. "
                     "Give each name once; further words for one concept go behind '|'."
                 )
-            seen[_key(name)] = concept.name
+            seen[name_key(name)] = concept.name
 
 
 def _check_templates(templates: tuple[str, ...]) -> None:
@@ -214,16 +224,17 @@ def _check_templates(templates: tuple[str, ...]) -> None:
 
 
 def _check_protected(concepts: ConceptSet) -> None:
-    names = {_key(n): c.name for c in concepts.concepts for n in c.names}
+    names = {name_key(n): c.name for c in concepts.concepts for n in c.names}
     for prompt in (*concepts.protected_concepts, *concepts.protected_prompts):
-        if _key(prompt) in names:
+        if name_key(prompt) in names:
             raise ConceptError(
-                f"{prompt!r} is protected and also a name of the concept {names[_key(prompt)]!r}. "
-                "Remove it from one of the two lists."
+                f"{prompt!r} is protected and also a name of the concept "
+                f"{names[name_key(prompt)]!r}. Remove it from one of the two lists."
             )
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """What two spellings of one name have in common: capitals and spaces do not count."""
     return " ".join(name.casefold().split())
 
 

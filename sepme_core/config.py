@@ -106,6 +106,7 @@ class RefineConfig:
         tau: stop when the worst |ρ(t)| over the strata falls to it.
         momentum, min_steps: as in the paper.
         max_steps: enough from a zero start on every model tried.
+        n_at_once: samples per backward pass. More is faster and takes more memory.
         n_strata: time intervals that every step covers and whose statistics are kept apart.
         n_trajectories: guided drawings, each of another phrasing of the concept.
         n_sampling_steps: guided steps per drawing; at least `n_strata`.
@@ -118,6 +119,7 @@ class RefineConfig:
     momentum: float = 0.9
     min_steps: int = 10
     max_steps: int = 60
+    n_at_once: int = 2
     n_strata: int = 10
     n_trajectories: int = 4
     n_sampling_steps: int = 20

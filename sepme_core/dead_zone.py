@@ -55,6 +55,7 @@ def choose_dead_zone(
     protected: Sequence[EncodedPrompt],
     *,
     threshold: float | None = None,
+    floor: float = 0.0,
 ) -> DeadZone:
     """Places the threshold between the protected rows and the concept's own.
 
@@ -63,6 +64,7 @@ def choose_dead_zone(
         concept: the concept's prompts; each must keep at least one token above the threshold.
         protected: prompts of which no token may reach it.
         threshold: the user's own choice, in [0, 1); None chooses from the data.
+        floor: component that rounding alone can give a token; the concept must stand above it.
 
     Raises:
         NotSeparableError: some protected prompt reaches as far into the basis as the concept
@@ -71,6 +73,12 @@ def choose_dead_zone(
     strongest = [(_peak(p, basis), p.text) for p in protected]
     largest, nearest = max(strongest, default=(0.0, ""))
     smallest, weakest = min((_peak(p, basis), p.text) for p in concept)
+    if smallest <= floor:
+        raise NotSeparableError(
+            f"its own prompt {weakest!r} reaches only {smallest:.2g} beyond the protected ones, no "
+            f"further than rounding does ({floor:.2g}). Protect fewer prompts, or use truncated "
+            "protection."
+        )
     if smallest <= largest:
         raise NotSeparableError(
             f"the protected prompt {nearest!r} reaches {largest:.3f} into the concept's "

@@ -74,17 +74,18 @@ class Progress:
 
     Args:
         concept: what is being erased.
-        step, max_steps: optimiser steps done and allowed.
-        statistic: the momentum statistic of the correlation; erasing stops below `tolerance`.
+        step, max_steps: optimiser steps done and allowed; concepts for the closed form.
+        statistic: the momentum statistic of the correlation; erasing stops at `tau`. None where
+            nothing is trained.
         evaluations: denoiser evaluations so far, forward = 1, backward = 2, per picture.
     """
 
     concept: str
     step: int
     max_steps: int
-    statistic: float
-    tolerance: float
-    evaluations: int
+    statistic: float | None = None
+    tau: float = 0.0
+    evaluations: int = 0
 
 
 OnStep = Callable[[Progress], None]

@@ -9,24 +9,23 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 from torch import Tensor
 
+from .application import noise_floor
 from .closed_form import AnchoredPrompt, closed_form_coef, token_map
 from .concepts import Concept, ConceptSet
 from .config import EraseConfig
 from .dead_zone import DeadZone, choose_dead_zone
-from .denoiser import CountingDenoiser, Denoiser, OnStep
+from .denoiser import CountingDenoiser, Denoiser, OnStep, Progress
 from .embeddings import EncodedPrompt, TextEncoder, stack_rows
 from .errors import ConceptError, NotSeparableError
 from .increment import Increment, Provenance
 from .leak import Leak, measure_leak
-from .nullspace import Span, concept_basis, null_space, row_space
+from .nullspace import Span, concept_basis, null_space, rank_rtol, row_space
 from .paper import train_decoupled, train_unconstrained
 from .refine import Preconditioner, collect, noised_pictures, refine
 
 __all__ = ["Erasure", "Plan", "erase"]
 
-# Exact bases need a dead zone only against rounding: twice the largest protected component.
-_EXACT_HEADROOM = 2.0
-_ROUNDING = 1e-5
+_HEADROOM = 2.0  # of an exact basis' dead zone over its largest protected component
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +76,7 @@ def erase(
     weights: Mapping[str, Tensor],
     config: EraseConfig,
     *,
+    dtype: torch.dtype = torch.float32,
     provenance: Provenance | None = None,
     denoiser: Denoiser | None = None,
     latents: Tensor | None = None,
@@ -88,6 +88,7 @@ def erase(
         chosen: which of the concepts to erase; all others are protected from them.
         encode: prompts -> embeddings, rounded as the model will receive them.
         weights: of the text-only layers by module path, `[d_out, d_text]`.
+        dtype: in which the model receives prompts; says how large rounding is.
         provenance: family and fingerprints to store; protected prompts and method are filled in.
         denoiser: needed by every method but the closed form.
         latents: clean pictures of the concept in the model's scale, `[n, *latent]`; drawn with the
@@ -99,12 +100,25 @@ def erase(
     """
     if denoiser is None and config.method != "closed form":
         raise ConceptError(f"The method {config.method!r} needs a denoiser.")
+    if latents is not None and len(chosen) > 1 and config.method != "closed form":
+        raise ConceptError(
+            f"Pictures are given for {len(chosen)} concepts at once, but they show one. Name a "
+            "single concept to erase, or leave the pictures away."
+        )
     run = _Run(
-        concepts, encode, weights, config, provenance or Provenance(), denoiser, latents, on_step
+        concepts,
+        encode,
+        weights,
+        config,
+        dtype,
+        provenance or Provenance(),
+        denoiser,
+        latents,
+        on_step,
     )
     if config.method == "unconstrained":
         return [run.unconstrained(concept) for concept in chosen]
-    plans = [run.plan(concept) for concept in chosen]
+    plans = [run.plan(concept, number, len(chosen)) for number, concept in enumerate(chosen, 1)]
     if config.method == "paper joint":
         return run.paper(plans)
     if config.method == "paper separate":
@@ -121,16 +135,19 @@ class _Run:
         encode: TextEncoder,
         weights: Mapping[str, Tensor],
         config: EraseConfig,
+        dtype: torch.dtype,
         provenance: Provenance,
         denoiser: Denoiser | None,
         latents: Tensor | None,
         on_step: OnStep,
     ) -> None:
         self.concepts, self.encode, self.weights, self.config = concepts, encode, weights, config
+        self.dtype = dtype
         self.provenance, self.latents, self.on_step = provenance, latents, on_step
         self._denoiser = denoiser
 
-    def plan(self, concept: Concept) -> Plan:
+    def plan(self, concept: Concept, number: int, n_concepts: int) -> Plan:
+        self.on_step(Progress(concept.name, number, n_concepts))
         own = self.concepts.prompts_of(concept)
         texts, anchored = [p.text for p in own], [p.anchored for p in own]
         protected = self.encode(self.concepts.protected_from(concept))
@@ -146,29 +163,23 @@ class _Run:
     def _plan(
         self, concept: Concept, prompts: list[AnchoredPrompt], protected: list[EncodedPrompt]
     ) -> Plan:
-        settings = self.config.basis
+        settings, rtol = self.config.basis, rank_rtol(self.dtype)
         own = [p.concept for p in prompts]
         rows, kept = stack_rows(own), stack_rows(protected)
-        if settings.protection == "truncated":
-            span = row_space(kept, settings.tolerance)
-            basis = concept_basis(rows, span, energy=settings.energy)
-            zone = choose_dead_zone(basis.rows, own, protected, threshold=settings.dead_zone)
-            return Plan(
-                concept,
-                prompts,
-                protected,
-                span,
-                basis.rows,
-                zone,
-                basis.surviving,
-                basis.energy_kept,
-            )
-        span = row_space(kept)
-        basis = concept_basis(rows, span)
-        directions = basis.rows if settings.protection == "reduced" else null_space(kept)
-        zone = choose_dead_zone(directions, own, protected, threshold=0.0)
-        zone = replace(zone, threshold=max(_ROUNDING, _EXACT_HEADROOM * zone.largest_protected))
-        return Plan(concept, prompts, protected, span, directions, zone, basis.surviving, 1.0)
+        truncated = settings.protection == "truncated"
+        span = row_space(kept, settings.tolerance if truncated else rtol)
+        basis = concept_basis(rows, span, energy=settings.energy if truncated else 1.0)
+        full = settings.protection == "full"
+        directions = null_space(kept, rtol) if full else basis.rows
+        floor = noise_floor(self.dtype, len(directions), rows.shape[1])
+        threshold = settings.dead_zone if truncated else floor
+        zone = choose_dead_zone(directions, own, protected, threshold=threshold, floor=floor)
+        if not truncated:
+            # Exact bases need a dead zone only against rounding.
+            zone = replace(zone, threshold=max(floor, _HEADROOM * zone.largest_protected))
+        return Plan(
+            concept, prompts, protected, span, directions, zone, basis.surviving, basis.energy_kept
+        )
 
     def closed_form_or_refine(self, plan: Plan) -> Erasure:
         zone, method = plan.dead_zone, self.config.method
@@ -272,7 +283,7 @@ class _Run:
     def _finish(
         self, increment: Increment, plan: Plan, started: float, **measured: object
     ) -> Erasure:
-        leak = measure_leak(increment, plan.protected, self.weights)
+        leak = measure_leak(increment, plan.protected, self.weights, self.dtype)
         made = replace(increment.provenance, leak=asdict(leak))
         seconds = time.perf_counter() - started
         return Erasure(replace(increment, provenance=made), plan, leak, seconds=seconds, **measured)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .concepts import Concept
+from .concepts import Concept, name_key
 from .dead_zone import DeadZone
 from .errors import ConceptError, IncompatibleError, NonFiniteError
 
@@ -170,8 +170,8 @@ class Stack:
         Raises:
             ConceptError: a name that is not in the stack.
         """
-        unwanted = {_key(n): n for n in names}
-        present = {_key(n): e.name for e in self.entries for n in e.increment.concept.names}
+        unwanted = {name_key(n): n for n in names}
+        present = {name_key(n): e.name for e in self.entries for n in e.increment.concept.names}
         unknown = [name for key, name in unwanted.items() if key not in present]
         if unknown:
             raise ConceptError(
@@ -180,7 +180,3 @@ class Stack:
             )
         gone = {present[key] for key in unwanted}
         return Stack(tuple(e for e in self.entries if e.name not in gone))
-
-
-def _key(name: str) -> str:
-    return " ".join(name.casefold().split())

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -77,7 +77,7 @@ def read_increment(path: Path) -> Increment:
         ) from error
     try:
         return _increment(metadata, tensors)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise IncrementFileError(
             f"{path.name}: its metadata is incomplete or damaged ({error!r}). "
             "Expected the keys " + ", ".join(f"sepme.{k}" for k in _KEYS) + "."
@@ -121,23 +121,53 @@ def _metadata(increment: Increment) -> dict[str, str]:
 
 
 def _increment(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Increment:
+    unknown = [k for k in metadata if k.startswith("sepme.") and k[6:] not in ("format", *_KEYS)]
+    if unknown:
+        raise IncrementFileError(f"unknown metadata {', '.join(sorted(unknown))}.")
     concept = json.loads(metadata["sepme.concept"])
     groups = _group(tensors)
-    return Increment(
-        Concept(concept["name"], tuple(concept["synonyms"]), concept["anchor"]),
+    increment = Increment(
+        Concept(_name(concept["name"]), _texts(concept["synonyms"]), _text(concept["anchor"])),
         basis=groups["basis"].get("context", torch.zeros(0, 0)),
         coef=groups["coef"],
         full=groups["full"],
-        dead_zone=DeadZone(**json.loads(metadata["sepme.dead_zone"])),
+        dead_zone=_dead_zone(json.loads(metadata["sepme.dead_zone"])),
         provenance=Provenance(
-            protected=tuple(json.loads(metadata["sepme.protected"])),
+            protected=_texts(json.loads(metadata["sepme.protected"])),
             family=metadata["sepme.family"],
             text_encoder=metadata["sepme.text_encoder"],
             base=metadata["sepme.base"],
-            method=json.loads(metadata["sepme.method"]),
-            leak=json.loads(metadata["sepme.leak"]),
+            method=dict(json.loads(metadata["sepme.method"]).items()),
+            leak=dict(json.loads(metadata["sepme.leak"]).items()),
         ),
     )
+    _check_orthonormal(increment.basis)
+    return increment
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _name(value: Any) -> str:
+    if not _text(value).strip():
+        raise ValueError("the concept's name is empty")
+    return value
+
+
+def _dead_zone(values: Any) -> DeadZone:
+    zone = DeadZone(**values)
+    if not all(0 <= v <= 1.001 for v in (zone.threshold, zone.largest_protected)):
+        raise ValueError(f"{zone} is out of range")
+    return zone
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} is no list")
+    return tuple(_text(value) for value in cast("list[Any]", values))
 
 
 def _sorted_header(data: bytes) -> bytes:
@@ -160,14 +190,32 @@ def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
             raise IncrementFileError(
                 f"unknown tensor {key!r}; expected basis.context, coef.<module> or full.<module>."
             )
-        if tensor.ndim != 2 or not tensor.is_floating_point():
+        allowed = (torch.float32,) if kind == "basis" else (torch.float32, torch.float16)
+        if tensor.ndim != 2 or tensor.dtype not in allowed:
             raise IncrementFileError(
-                f"{key} is {tensor.dtype} of shape {list(tensor.shape)}, expected a float matrix."
+                f"{key} is {tensor.dtype} of shape {list(tensor.shape)}, expected a matrix of "
+                f"{' or '.join(map(str, allowed))}."
             )
         groups[kind][name] = tensor
-    if not (groups["coef"] or groups["full"]):
-        raise IncrementFileError("there is no coef.* and no full.* tensor: nothing to apply.")
+    if bool(groups["coef"]) == bool(groups["full"]) or bool(groups["coef"]) != bool(
+        groups["basis"]
+    ):
+        raise IncrementFileError(
+            f"it holds {len(groups['basis'])} basis, {len(groups['coef'])} coef and "
+            f"{len(groups['full'])} full tensors; expected a basis with coefs, or full ones alone."
+        )
     return groups
+
+
+def _check_orthonormal(basis: Tensor) -> None:
+    """The dead zone is a number about orthonormal rows, and void for any others."""
+    rows = basis.double()
+    error = float((rows @ rows.T - torch.eye(len(rows), dtype=torch.float64)).abs().sum())
+    if not error < 1e-4:
+        raise IncrementFileError(
+            f"the rows of basis.context are not orthonormal (off by {error:.2g}): the file was "
+            "changed after it was written."
+        )
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

@@ -31,20 +31,24 @@ class Leak:
 
 
 def measure_leak(
-    increment: Increment, prompts: Sequence[EncodedPrompt], weights: Mapping[str, Tensor]
+    increment: Increment,
+    prompts: Sequence[EncodedPrompt],
+    weights: Mapping[str, Tensor],
+    dtype: torch.dtype = torch.float32,
 ) -> Leak:
     """The leak of one increment on prompts that it must leave alone.
 
     Args:
         prompts: of the same encoder as the increment.
         weights: W by module path, `[d_out, d_text]`.
+        dtype: in which the model will receive the prompts.
     """
     basis = increment.basis.float()
     worst = Leak(0.0, 0.0, "")
     for prompt in prompts:
         e = prompt.embeddings.to("cpu", torch.float32)
         z = e @ basis.T
-        mask = token_mask(z.norm(dim=-1), e.norm(dim=-1), increment, e.dtype)
+        mask = token_mask(z.norm(dim=-1), e.norm(dim=-1), increment, dtype)
         ratios = torch.stack([_ratio(increment.coef[k], z, weights[k], e) for k in increment.coef])
         linear = float(ratios.max())
         exact = float((ratios * mask).max())

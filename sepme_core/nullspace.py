@@ -13,11 +13,27 @@ from torch import Tensor
 
 from .errors import NotSeparableError
 
-__all__ = ["RANK_RTOL", "Basis", "Span", "concept_basis", "null_space", "row_space"]
+__all__ = [
+    "RANK_RTOL",
+    "Basis",
+    "Span",
+    "concept_basis",
+    "null_space",
+    "rank_rtol",
+    "row_space",
+]
 
 # Embeddings are float32 results of deep networks: directions below this share of the largest
 # singular value are rounding, not language.
 RANK_RTOL = 1e-6
+
+
+def rank_rtol(dtype: torch.dtype) -> float:
+    """The same for embeddings that were rounded to `dtype`.
+
+    Rounding adds noise of about a quarter eps to every row, in all directions alike.
+    """
+    return max(RANK_RTOL, torch.finfo(dtype).eps / 4)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["balance", "correlation_loss", "mean_l1", "normalised_correlation"]
+from .errors import NonFiniteError
+
+__all__ = [
+    "accumulate_gradients",
+    "balance",
+    "correlation_loss",
+    "mean_l1",
+    "normalised_correlation",
+]
 
 
 def correlation_loss(erased: Tensor, original: Tensor) -> Tensor:
@@ -33,12 +41,13 @@ def normalised_correlation(erased: Tensor, original: Tensor) -> Tensor:
 
 
 def balance(losses: Sequence[Tensor]) -> list[float]:
-    """η_i = max_k |L_k| / |L_i|: every concept weighs alike in joint training.
+    """η_i = |max_k L_k| / |L_i|: every concept weighs alike in joint training.
 
     Source: SRS-ME Eq. 35.
     """
-    sizes = [abs(float(loss.detach())) for loss in losses]
-    return [max(sizes) / max(size, torch.finfo(torch.float32).tiny) for size in sizes]
+    values = [float(loss.detach()) for loss in losses]
+    tiny = torch.finfo(torch.float32).tiny
+    return [abs(max(values)) / max(abs(value), tiny) for value in values]
 
 
 def mean_l1(deltas: Iterable[Tensor]) -> Tensor:
@@ -48,3 +57,28 @@ def mean_l1(deltas: Iterable[Tensor]) -> Tensor:
     """
     norms = [delta.abs().sum() for delta in deltas]
     return torch.stack(norms).mean()
+
+
+def accumulate_gradients(loss: Tensor, parameters: Sequence[Tensor], scale: float) -> None:
+    """Adds the gradient of `loss`, taken on a scaled loss so that half precision can carry it.
+
+    A mean over a latent gives every entry a gradient of one over its size, which float16 flushes
+    to zero a few layers down.
+
+    Args:
+        scale: factor on the loss; the number of entries in a latent serves well.
+    Raises:
+        NonFiniteError: a gradient overflowed.
+    """
+    gradients = torch.autograd.grad(
+        loss * scale, parameters, allow_unused=True, materialize_grads=True
+    )
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if not bool(torch.isfinite(gradient).all()):
+            raise NonFiniteError(
+                "A gradient is NaN or infinite. Use a smaller learning rate, or a model in "
+                "bfloat16 or float32."
+            )
+        if parameter.grad is None:  # pyright: ignore[reportUnnecessaryComparison]
+            parameter.grad = torch.zeros_like(parameter)
+        parameter.grad.add_(gradient, alpha=1 / scale)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .application import Branch, attached
 from .config import PaperConfig
 from .denoiser import CountingDenoiser, OnStep, Progress
-from .objective import balance, correlation_loss, mean_l1
+from .objective import accumulate_gradients, balance, correlation_loss, mean_l1
 from .stopping import MomentumStop
 
 __all__ = ["Outcome", "train_decoupled", "train_unconstrained"]
@@ -150,7 +150,8 @@ def _optimise(
         optimiser.zero_grad()
         losses = task.losses()
         total = _sum(eta * loss for eta, loss in zip(balance(losses), losses, strict=True))
-        (total + config.l1 * mean_l1(deltas())).backward()
+        loss = total + config.l1 * mean_l1(deltas())
+        accumulate_gradients(loss, parameters, task.latents[0][0].numel())
         optimiser.step()
         done = stop.update(total)
         statistics.append(stop.statistic)

@@ -21,7 +21,7 @@ from .config import RefineConfig
 from .denoiser import CountingDenoiser, OnStep, Progress
 from .embeddings import EncodedPrompt
 from .increment import Increment
-from .objective import normalised_correlation
+from .objective import accumulate_gradients, normalised_correlation
 from .stopping import MomentumStop
 
 __all__ = ["Preconditioner", "RefineOutcome", "Targets", "collect", "noised_pictures", "refine"]
@@ -188,10 +188,8 @@ def refine(
     converged = False
     while not converged and stop.step < config.max_steps:
         optimiser.zero_grad()
-        batch = _one_per_stratum(trajectories, config.n_strata, generator)
-        rho, residual = _left(denoiser, branch, batch)
-        size = torch.stack([b.abs().mean() for b in units.values()]).mean()
-        (rho.square().mean() + config.residual * residual.mean() + config.l1 * size).backward()
+        picked = _one_per_stratum(trajectories, config.n_strata, generator)
+        rho = _descend(denoiser, branch, picked, list(units.values()), config)
         converged = stop.update(rho)
         statistics.append(stop.statistic)
         if not converged:
@@ -235,6 +233,29 @@ class _Branch:
         return (z @ self._maps[module]) @ self._units[module].T
 
 
+def _descend(
+    denoiser: CountingDenoiser,
+    branch: _Branch,
+    picked: Sequence[tuple[Targets, int]],
+    parameters: Sequence[Tensor],
+    config: RefineConfig,
+) -> Tensor:
+    """Accumulates the gradient over all strata, a few at a time; gives ρ, `[n_strata]`.
+
+    The loss is a mean over samples, so parts give the same gradient in a fraction of the memory.
+    """
+    found: list[Tensor] = []
+    for start in range(0, len(picked), config.n_at_once):
+        part = _batch(picked[start : start + config.n_at_once])
+        rho, residual = _left(denoiser, branch, part)
+        loss = (rho.square() + config.residual * residual).sum() / len(picked)
+        accumulate_gradients(loss, parameters, part.x[0].numel())
+        found.append(rho.detach())
+    size = torch.stack([b.abs().mean() for b in parameters]).mean()
+    accumulate_gradients(config.l1 * size, parameters, 1.0)
+    return torch.cat(found)
+
+
 @dataclass(frozen=True, eq=False)
 class _Batch:
     x: Tensor
@@ -246,7 +267,7 @@ class _Batch:
 
 def _one_per_stratum(
     trajectories: Sequence[Targets], n_strata: int, generator: torch.Generator
-) -> _Batch:
+) -> list[tuple[Targets, int]]:
     """One random noised latent from every time interval."""
     picked: list[tuple[Targets, int]] = []
     for stratum in range(n_strata):
@@ -254,7 +275,7 @@ def _one_per_stratum(
         first, last = _bounds(trajectories[which], n_strata, stratum)
         at = int(torch.randint(first, last, (1,), generator=generator))
         picked.append((trajectories[which], at))
-    return _batch(picked)
+    return picked
 
 
 def _bounds(trajectory: Targets, n_strata: int, stratum: int) -> tuple[int, int]:

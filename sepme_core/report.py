@@ -42,7 +42,8 @@ def _directions(erasure: Erasure) -> list[str]:
     zone, width = plan.dead_zone, plan.basis.shape[1]
     lines = [
         f"- protects {len(plan.protected)} prompts: {plan.protected_span.rank} of {width} "
-        f"directions used, {width - plan.protected_span.rank} left",
+        f"directions used, {width - plan.protected_span.rank} left; the strongest one left out has "
+        f"{plan.protected_span.truncated:.2g} of the strongest",
         f"- acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept lies outside "
         f"the protected ones, {plan.energy_kept:.1%} of that is kept",
         f"- dead zone {zone.threshold:.3g}: protected tokens reach {zone.largest_protected:.3g} "
