@@ -65,6 +65,11 @@ def test_malformed_line_is_refused_with_its_number_its_text_and_the_grammar(line
     assert "name | synonym, synonym -> anchor" in message
 
 
+def test_name_with_a_comma_is_refused_with_its_line_and_the_remedy():
+    with pytest.raises(ConceptError, match=r"line 2, 'cat, dog'.*comma.*behind '\|'"):
+        parse_concepts("rose\ncat, dog")
+
+
 def test_lines_and_names_ignore_what_is_empty():
     assert parse_lines("a {}\n\n # no\n {} b ") == ("a {}", "{} b")
     assert parse_names("cat, dog,,\n rose ,") == ("cat", "dog", "rose")
@@ -153,11 +158,18 @@ def test_chosen_concepts_come_in_the_sets_order_and_none_named_means_all():
 
 def test_also_protecting_adds_only_what_is_new():
     concepts = ConceptSet((CAT, DOG), protected_concepts=("rose",))
-    more = concepts.also_protecting(["Kitten", "ROSE", "car", "car"])
-    assert more.protected_concepts == ("rose", "car")
-    assert "car" in more.protected_from(CAT)
+    others = [Concept("ROSE"), Concept("car", ("auto", "Rose")), Concept("car")]
+    more = concepts.also_protecting(others)
+    assert more.protected_concepts == ("rose", "car", "auto")
+    assert {"car", "auto"} <= set(more.protected_from(CAT))
     assert "car" not in concepts.protected_from(CAT), "the original set stays as it was"
     assert more.concepts == concepts.concepts
+
+
+def test_concept_known_by_any_of_its_names_is_not_protected_from_itself():
+    concepts = ConceptSet((CAT, DOG))
+    assert concepts.also_protecting([Concept("Kitten", ("cub",))]) == concepts
+    assert concepts.also_protecting([Concept("cub")]).protected_concepts == ("cub",)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,12 @@ def test_protected_prompt_that_reaches_as_far_as_the_concept_is_named():
     assert choose_dead_zone(BASIS, CONCEPT, [*PROTECTED, prompt("lion", 0.6)]).nearest == "lion"
 
 
+def test_concept_no_larger_than_rounding_is_refused_with_the_size_of_both():
+    with pytest.raises(NotSeparableError, match=r"'a cat' reaches only 0\.7 .*\(0\.75\)"):
+        choose_dead_zone(BASIS, CONCEPT, PROTECTED, floor=0.75)
+    assert choose_dead_zone(BASIS, CONCEPT, PROTECTED, floor=0.65)
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_number_that_is_not_finite_is_refused(number, place):

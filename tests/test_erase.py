@@ -225,11 +225,10 @@ def test_model_stays_as_it_was(method):
     before = parameters_digest(denoiser.model)
     run(method, denoiser=denoiser)
     assert parameters_digest(denoiser.model) == before
-    if method == "closed form":
-        return
 
-    def cancel(_: Progress) -> None:
-        raise InterruptedError
+    def cancel(progress: Progress) -> None:
+        if method == "closed form" or progress.statistic is not None:
+            raise InterruptedError
 
     with pytest.raises(InterruptedError):
         run(method, denoiser=denoiser, on_step=cancel)
@@ -249,6 +248,51 @@ def test_given_pictures_are_used_instead_of_drawings(method):
     assert run(method, denoiser=denoiser, latents=latents)
     with pytest.raises(AssertionError, match="drawn"):
         run(method, denoiser=denoiser)
+
+
+def test_given_pictures_of_several_concepts_are_refused():
+    latents = ToyDenoiser().draw("cat", 2, 0, 5)
+    with pytest.raises(ConceptError, match="2 concepts at once"):
+        run("refine", ("cat", "rose"), latents=latents)
+
+
+def test_closed_form_reports_every_concept():
+    seen: list[Progress] = []
+    run("closed form", ("cat", "rose"), on_step=seen.append)
+    assert [(p.concept, p.step, p.max_steps, p.statistic) for p in seen] == [
+        ("cat", 1, 2, None),
+        ("rose", 2, 2, None),
+    ]
+
+
+class RoundingEncoder(ToyEncoder):
+    """Prompts as a model in half precision receives them."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def encode(self, prompt):
+        encoded = super().encode(prompt)
+        return replace(encoded, embeddings=encoded.embeddings.to(self.dtype).float())
+
+
+@pytest.mark.parametrize("protection", PROTECTIONS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_rounded_prompts_keep_their_exact_protection_and_a_small_basis(dtype, protection):
+    encoder = RoundingEncoder(dtype)
+    denoiser = ToyDenoiser(encoder)
+    config = EraseConfig(basis=BasisConfig(protection))
+    (erasure,) = run("", denoiser=denoiser, config=config, dtype=dtype)
+    plan = erasure.plan
+    assert plan is not None and erasure.leak is not None
+    assert plan.protected_span.rank <= run("", config=config)[0].plan.protected_span.rank
+    assert erasure.leak.exact == 0
+    branch = StackBranch(Stack.of([erasure.increment]))
+    for prompt in CONCEPTS.protected_from(CONCEPTS["cat"]):
+        assert branch("block.to_k", encoder.batch(prompt, dtype=dtype)) is None, prompt
+    for prompt in CONCEPTS.prompts_of(CONCEPTS["cat"]):
+        assert branch("block.to_k", encoder.batch(prompt.text, dtype=dtype)) is not None
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -73,6 +73,20 @@ def test_exact_leak_says_what_the_application_does():
         assert (leak.exact > 0) == (added is not None), prompt
 
 
+def test_coarser_arrival_leaves_more_tokens_alone():
+    zone = replace(toy_increment().dead_zone, threshold=0.0, largest_protected=0.0)
+    increment = toy_increment(zone=zone)
+    outside = torch.linalg.svd(increment.basis)[2][-1]
+    e = (outside + 0.01 * increment.basis[0])[None]
+    weights = {k: torch.eye(8)[:5] for k in increment.coef}
+    prompts = [EncodedPrompt("x", e, 1)]
+    fine, coarse = (
+        measure_leak(increment, prompts, weights, d) for d in (torch.float32, torch.bfloat16)
+    )
+    assert fine.exact > 0 == coarse.exact
+    assert fine.linear == coarse.linear > 0
+
+
 def test_without_prompts_nothing_leaks():
     leak = measure_leak(toy_increment(), [], {})
     assert (leak.linear, leak.exact, leak.prompt) == (0, 0, "")

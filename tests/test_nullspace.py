@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from sepme_core.errors import NotSeparableError
-from sepme_core.nullspace import RANK_RTOL, concept_basis, null_space, row_space
+from sepme_core.nullspace import RANK_RTOL, concept_basis, null_space, rank_rtol, row_space
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -51,6 +51,15 @@ def test_rows_that_differ_by_rounding_count_once_and_by_more_twice():
     distinct = torch.stack([row, row + RANK_RTOL * 10 * other])
     assert (row_space(same).rank, len(null_space(same))) == (1, 5)
     assert (row_space(distinct).rank, len(null_space(distinct))) == (2, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_rank_is_honest_for_rows_that_were_rounded(dtype):
+    rows = matrix(60, 24, 4)
+    rounded = (rows / rows.norm(dim=-1, keepdim=True)).to(dtype).double()
+    assert row_space(rounded, rank_rtol(dtype)).rank == 4
+    if dtype != torch.float32:
+        assert row_space(rounded).rank > 4, "which the limit for float32 does not see"
 
 
 def test_null_space_of_many_rows_builds_no_square_matrix_of_them(monkeypatch):

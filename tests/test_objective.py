@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from sepme_core.objective import balance, correlation_loss, mean_l1, normalised_correlation
+from sepme_core.errors import NonFiniteError
+from sepme_core.objective import (
+    accumulate_gradients,
+    balance,
+    correlation_loss,
+    mean_l1,
+    normalised_correlation,
+)
 
 EPS = torch.finfo(torch.float32).eps
 
@@ -76,6 +83,32 @@ def test_balance_takes_no_part_in_the_gradient():
     loss = torch.tensor(2.0, requires_grad=True)
     (balance([loss, torch.tensor(4.0)])[0] * loss).backward()
     assert float(loss.grad) == 2.0
+
+
+def test_gradients_add_up_whatever_the_scale():
+    used, unused = (torch.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    for scale in (1.0, 4096.0):
+        accumulate_gradients((used**2).sum(), [used, unused], scale)
+    assert used.grad.tolist() == [4.0, 8.0]
+    assert unused.grad is None or not unused.grad.any()
+
+
+def test_scale_carries_gradients_that_half_precision_would_lose():
+    def gradient(scale: float) -> float:
+        p = torch.tensor(1.0, requires_grad=True)
+        half = (p.half() * 1e-4).float() * 1e-5
+        accumulate_gradients(half, [p], scale)
+        return float(p.grad)
+
+    assert gradient(1.0) == 0
+    assert gradient(2.0**14) == pytest.approx(1e-9, rel=1e-2)
+
+
+def test_gradient_that_overflows_is_refused():
+    p = torch.tensor(0.0, requires_grad=True)
+    with pytest.raises(NonFiniteError, match="smaller learning rate"):
+        accumulate_gradients(p.sqrt(), [p], 1.0)
+    assert p.grad is None
 
 
 def test_size_is_the_l1_norm_averaged_over_layers():

@@ -103,7 +103,7 @@ def test_every_step_is_reported_with_the_evaluations_so_far():
     train(denoiser, NAMES, PaperConfig(beta=1e-6, max_steps=11), on_step=seen.append)
     assert [p.step for p in seen] == list(range(1, 12))
     assert [p.evaluations for p in seen] == [N_PASSES * len(NAMES) * p.step for p in seen]
-    assert {(p.concept, p.max_steps, p.tolerance) for p in seen} == {("cat, rose", 11, 1e-4)}
+    assert {(p.concept, p.max_steps, p.tau) for p in seen} == {("cat, rose", 11, 1e-4)}
     spent_drawing = 2 * 2 * 5 * len(NAMES)
     assert denoiser.n_evaluations - spent_drawing == seen[-1].evaluations, "counted truthfully"
 

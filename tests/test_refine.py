@@ -173,7 +173,7 @@ def test_every_step_is_reported():
     assert [p.step for p in seen] == [1, 2, 3]
     assert [p.statistic for p in seen] == outcome.statistics
     assert [b.evaluations - a.evaluations for a, b in zip(seen, seen[1:], strict=False)] == [12, 12]
-    assert {(p.concept, p.max_steps, p.tolerance) for p in seen} == {("cat", 3, CONFIG.tau)}
+    assert {(p.concept, p.max_steps, p.tau) for p in seen} == {("cat", 3, CONFIG.tau)}
     assert not outcome.converged
     assert counting.evaluations > seen[-1].evaluations
 
@@ -204,6 +204,18 @@ def test_same_seed_gives_the_same_bits_and_another_seed_does_not():
     assert one.statistics == same.statistics
     assert all(torch.equal(one.coef[k], same.coef[k]) for k in one.coef)
     assert any(not torch.equal(one.coef[k], other.coef[k]) for k in one.coef)
+
+
+def test_samples_per_pass_change_memory_and_nothing_else():
+    config = replace(CONFIG, max_steps=3)
+    (one, few), (several, many) = (
+        refined(ToyDenoiser(), replace(config, n_at_once=n)) for n in (1, CONFIG.n_strata)
+    )
+    assert few.evaluations == many.evaluations
+    assert one.statistics == pytest.approx(several.statistics, abs=1e-4)
+    for module in one.coef:
+        torch.testing.assert_close(one.coef[module], several.coef[module], rtol=0, atol=1e-3)
+    assert one.statistics[-1] < 0.999 * one.statistics[0], "and it does train"
 
 
 def test_fewer_sampling_steps_than_strata_still_cover_every_stratum():
