@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +18,7 @@ from ..sepme_core.concepts import ConceptSet, parse_names
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig
 from ..sepme_core.denoiser import Progress
 from ..sepme_core.erase import Erasure, erase
+from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Provenance, Stack
 from ..sepme_core.report import report
 from . import host
@@ -183,7 +186,7 @@ class Compute(io.ComfyNode):
             seed,
         )
         concepts = _protecting(concepts, known)
-        with computing():
+        with computing(), _memory_explained(method):
             erasures = _compute(
                 model,
                 clip,
@@ -195,7 +198,7 @@ class Compute(io.ComfyNode):
                 known,
                 _Progress(),
             )
-        text = report(erasures)
+        text = report(erasures) + _notes(erasures)
         log.info("SepME\n%s", text)
         return io.NodeOutput(Stack.of(e.increment for e in erasures), text, erasure_plot(erasures))
 
@@ -275,6 +278,27 @@ def _config(  # noqa: PLR0913
 def _protecting(concepts: ConceptSet, known: Stack | None) -> ConceptSet:
     others = [e.increment.concept for e in known.entries] if known else []
     return concepts.also_protecting(others)
+
+
+def _notes(erasures: list[Erasure]) -> str:
+    if any(e.increment.provenance.family.startswith("sdxl") for e in erasures):
+        return (
+            "\n\nSDXL also sees the prompt through its pooled vector, which is not edited: a trace "
+            "of the concept may be left."
+        )
+    return ""
+
+
+@contextmanager
+def _memory_explained(method: str) -> Iterator[None]:
+    """Says what helps when the device's memory does not suffice."""
+    try:
+        yield
+    except comfy.model_management.OOM_EXCEPTION as error:
+        raise SepMEError(
+            f"Not enough memory for the method {method!r}. Use a smaller resolution, or the closed "
+            "form, which draws nothing."
+        ) from error
 
 
 class _Progress:

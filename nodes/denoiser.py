@@ -16,6 +16,7 @@ from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor, nn
 
 from ..sepme_core.denoiser import Trajectory
+from ..sepme_core.errors import ConceptError, IncompatibleError
 from . import host
 
 __all__ = ["HostDenoiser", "autograd_ready", "computing"]
@@ -38,7 +39,8 @@ class HostDenoiser:
         self._clip = clip
         self._resolution = resolution
         self._on_draw = on_draw or (lambda *_: None)
-        self._conditions: dict[str, dict[str, Tensor]] = {}
+        self._conditions: dict[str, dict[str, Any]] = {}
+        self._loaded = False
         family = host.family_of(model)
         self.layers = host.matching_layers(self._model, family.text_only)
         self.cross_attention = host.matching_layers(self._model, family.cross_attention)
@@ -49,15 +51,24 @@ class HostDenoiser:
         return self._model.load_device
 
     def load(self) -> None:
-        """Brings the model to its device and makes autograd possible; values stay the same."""
-        comfy.model_management.load_models_gpu([self._model])
+        """Brings the whole model to its device and makes autograd possible; values stay the same.
+
+        Whole, since weights that the host streams through one buffer cannot be differentiated
+        through. The text encoder or the sampler may have moved it since the last time.
+        """
+        if hasattr(self._model, "unpin_all_weights"):
+            self._model.unpin_all_weights()
+        comfy.model_management.load_models_gpu([self._model], force_full_load=True)
         autograd_ready(self._model.model)
+        self._loaded = True
 
     def __call__(self, x: Tensor, sigma: Tensor, prompts: Sequence[str]) -> Tensor:
         """Predicted noise, see `Denoiser`."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        known = [self._condition(p, x) for p in prompts]
-        conditions = {k: torch.cat([c[k] for c in known]) for k in known[0]}
+        first, *others = [self._condition(p, x) for p in prompts]
+        conditions = {k: c.concat([o[k] for o in others]) for k, c in first.items()}
+        if not self._loaded:
+            self.load()
         options = dict(self._model.model_options.get("transformer_options", {}))
         options["optimized_attention_override"] = _plain_attention
         options["cond_or_uncond"] = [0]
@@ -74,7 +85,9 @@ class HostDenoiser:
     def sigmas(self, fractions: Tensor) -> Tensor:
         """See `Denoiser`."""
         sampling = self._model.get_model_object("model_sampling")
-        return sampling.sigma(fractions * (len(sampling.sigmas) - 1)).float()
+        low, high = float(sampling.sigma_min), float(sampling.sigma_max)
+        found = [sampling.percent_to_sigma(1 - f) for f in fractions.tolist()]
+        return torch.tensor([min(max(float(s), low), high) for s in found])
 
     def draw(self, prompt: str, n: int, seed: int, n_steps: int) -> Tensor:
         """See `Denoiser`; drawn one by one with the host's own sampler."""
@@ -106,11 +119,17 @@ class HostDenoiser:
 
     def model_latents(self, latents: Tensor) -> Tensor:
         """Latents of the graph in the model's own scale."""
+        if not latents.any():
+            raise ConceptError(
+                "The latent is empty, but pictures of the concept are needed. Connect drawn or "
+                "encoded pictures, or leave the input open to have them drawn."
+            )
         latents = comfy.sample.fix_empty_latent_channels(self._model, latents.detach().clone())
         return self._model.model.process_latent_in(latents.float()).to(self.device)
 
     def _sample(self, model: Any, prompt: str, seed: int, n_steps: int) -> Tensor:
         empty = self._empty_latent()
+        self._loaded = False
 
         def on_step(step: int, *_: Any) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
@@ -138,6 +157,7 @@ class HostDenoiser:
         return torch.zeros(1, channels, side, side)
 
     def _encode(self, prompt: str) -> list:
+        self._loaded = False
         return [
             [
                 c.detach().clone(),
@@ -146,22 +166,24 @@ class HostDenoiser:
             for c, extra in self._clip.encode_from_tokens_scheduled(self._clip.tokenize(prompt))
         ]
 
-    def _condition(self, prompt: str, x: Tensor) -> dict[str, Tensor]:
+    def _condition(self, prompt: str, x: Tensor) -> dict[str, Any]:
+        """The host's own conditions of one prompt; they know how to be joined to others."""
         if prompt not in self._conditions:
             with torch.no_grad():
                 self._conditions[prompt] = self._encode_for_model(prompt, x)
         return self._conditions[prompt]
 
-    def _encode_for_model(self, prompt: str, x: Tensor) -> dict[str, Tensor]:
+    def _encode_for_model(self, prompt: str, x: Tensor) -> dict[str, Any]:
         conds = comfy.sampler_helpers.convert_cond(self._encode(prompt))
         conds = comfy.samplers.encode_model_conds(
             self._model.model.extra_conds, conds, x[:1], x.device, "positive"
         )
         made = {
-            k: v.process_cond(batch_size=1, area=None, device=x.device).cond
+            k: v.process_cond(batch_size=1, area=None, device=x.device)
             for k, v in conds[0]["model_conds"].items()
         }
-        return {k: v.detach().clone() for k, v in made.items() if torch.is_tensor(v)}
+        # Made in inference mode, where autograd could not keep them.
+        return {k: v._copy_with(_ordinary(v.cond)) for k, v in made.items()}
 
 
 @contextmanager
@@ -199,9 +221,20 @@ def autograd_ready(network: nn.Module) -> None:
 
 def _static(model: Any) -> Any:
     """A clone whose weights are real tensors, also where the host streams them."""
-    if "disable_dynamic" in inspect.signature(model.clone).parameters:
+    if "disable_dynamic" not in inspect.signature(model.clone).parameters:
+        return model.clone()
+    try:
         return model.clone(disable_dynamic=True)
-    return model.clone()
+    except RuntimeError as error:
+        raise IncompatibleError(
+            f"The host streams this model's weights and cannot load it whole ({error}). Use the "
+            "stock checkpoint loader, start ComfyUI with --disable-dynamic-vram, or use the closed "
+            "form, which needs no drawing."
+        ) from error
+
+
+def _ordinary(value: Any) -> Any:
+    return value.detach().clone() if torch.is_tensor(value) else value
 
 
 def _plain_attention(_: Any, *args: Any, **kwargs: Any) -> Tensor:

@@ -33,7 +33,6 @@ def register_folder() -> None:
     if ours not in paths:
         paths.append(ours)
     folder_paths.folder_names_and_paths[FOLDER] = (paths, {".safetensors"})
-    Path(ours).mkdir(parents=True, exist_ok=True)
 
 
 def list_increments() -> list[str]:

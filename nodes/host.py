@@ -15,11 +15,13 @@ import comfy.model_management
 import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy.weight_adapter import LoRAAdapter
 from torch import Tensor, nn
 
 from ..sepme_core.application import StackBranch, attached, check_fits
+from ..sepme_core.concepts import name_key
 from ..sepme_core.embeddings import EncodedPrompt
-from ..sepme_core.errors import ConceptError, IncompatibleError
+from ..sepme_core.errors import ConceptError, IncompatibleError, NonFiniteError
 from ..sepme_core.increment import Increment, Stack
 from .families import FAMILIES, PICTURE_CONTEXT, Family
 
@@ -75,11 +77,12 @@ def matching_layers(model: Any, pattern: str) -> dict[str, Any]:
 
 
 def _match(network: nn.Module, pattern: str) -> dict[str, Any]:
+    """By what makes a linear layer: the host's quantised ones are not torch's `nn.Linear`."""
     rule = re.compile(pattern)
     return {
         path: module
         for path, module in network.named_modules()
-        if rule.match(path) and isinstance(module, nn.Linear)
+        if rule.match(path) and hasattr(module, "in_features")
     }
 
 
@@ -173,6 +176,7 @@ def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> Callable[[Sequ
             comfy.model_management.throw_exception_if_processing_interrupted()
             for prompt in _encode_batch(clip, missing[start : start + _BATCH], dtype):
                 _check_width(prompt, d_text)
+                _check_finite(prompt)
                 known[prompt.text] = prompt
         return [known[p] for p in prompts]
 
@@ -215,6 +219,14 @@ def _check_width(prompt: EncodedPrompt, d_text: int) -> None:
         )
 
 
+def _check_finite(prompt: EncodedPrompt) -> None:
+    if not bool(torch.isfinite(prompt.embeddings).all()):
+        raise NonFiniteError(
+            f"The CLIP gives NaN or infinity for {prompt.text!r}. Check the checkpoint, or run the "
+            "text encoder in another precision."
+        )
+
+
 # --- applying and removing ------------------------------------------------------------------------
 
 
@@ -226,38 +238,58 @@ class Window:
     end_percent: float = 1.0
     positive_only: bool = False
 
+    def __post_init__(self) -> None:
+        if self.start_percent > self.end_percent:
+            raise ConceptError(
+                f"start_percent is {self.start_percent:g}, end_percent {self.end_percent:g}: "
+                "nothing would ever be erased. The end must not come before the start."
+            )
+
+    @property
+    def always(self) -> bool:
+        """At every time."""
+        return (self.start_percent, self.end_percent) == (0.0, 1.0)
+
     @property
     def whole(self) -> bool:
-        """Always and everywhere."""
-        return self == Window()
+        """At every time, for both prompts."""
+        return self.always and not self.positive_only
 
 
 class _Exact:
     """The wrapper around one model call that carries a stack; lives on a patcher's clone."""
 
-    def __init__(self, stack: Stack, window: Window, layers: Mapping[str, Any]) -> None:
+    def __init__(self, stack: Stack, window: Window) -> None:
         self.stack, self.window = stack, window
-        used = {m for e in stack.active() for m in e.increment.target_modules}
-        self._layers = {k: v for k, v in layers.items() if k in used}
+        self._paths = sorted({m for e in stack.active() for m in e.increment.target_modules})
         self._branches: dict[torch.device, StackBranch] = {}
+        self._silent = False
 
-    def __call__(self, executor: Callable[..., Tensor], x: Tensor, t: Tensor, *args, **kwargs):  # noqa: ANN002, ANN003, ANN204
+    def __call__(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
+        running = executor.class_obj
+        if not self._paths or not self._in_window(running.model_sampling, t):
+            return executor(x, t, *args, **kwargs)
         options = kwargs.get("transformer_options") or (args[3] if len(args) > 3 else {})
-
-        if not self._layers or not self._in_window(executor.class_obj, float(t.max())):
-            return executor(x, t, *args, **kwargs)
-        if x.device not in self._branches:
-            self._branches[x.device] = StackBranch(self.stack, x.device)
-        branch = self._branches[x.device]
+        branch = self._branch(x.device)
         branch.begin(self._rows(len(x), options))
-        with attached(self._layers, branch):
-            return executor(x, t, *args, **kwargs)
+        # Taken from the network that runs: some hosts run a clone on another copy of it.
+        layers = {path: running.diffusion_model.get_submodule(path) for path in self._paths}
+        with attached(layers, branch):
+            out = executor(x, t, *args, **kwargs)
+        self._note_silence(branch.n_calls)
+        return out
 
-    def _in_window(self, network: Any, sigma: float) -> bool:
-        sampling = network.model_sampling  # of this run: nodes behind ours may have replaced it
+    def _branch(self, device: torch.device) -> StackBranch:
+        if device not in self._branches:
+            self._branches[device] = StackBranch(self.stack, device)
+        return self._branches[device]
+
+    def _in_window(self, sampling: Any, t: Tensor) -> bool:
+        if self.window.always:
+            return True
         first = sampling.percent_to_sigma(self.window.start_percent)
         last = sampling.percent_to_sigma(self.window.end_percent)
-        return last <= sigma <= first
+        return last <= float(t.max()) <= first
 
     def _rows(self, n: int, options: Mapping[str, Any]) -> Tensor | None:
         if not self.window.positive_only:
@@ -265,13 +297,21 @@ class _Exact:
         chunks = options.get("cond_or_uncond", [0])
         return torch.tensor([c == 0 for c in chunks]).repeat_interleave(n // len(chunks))
 
+    def _note_silence(self, n_calls: int) -> None:
+        if n_calls == 0 and not self._silent:
+            self._silent = True
+            log.warning(
+                "SepME: the model ran without calling any edited layer, so nothing was erased in "
+                "that step. A node that compiles or caches the model may be in the way."
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class _Merged:
     """What was merged into a clone's weights, kept to take it out again."""
 
     stack: Stack
-    patches: Mapping[str, tuple]
+    patches: Mapping[str, Any]
 
 
 def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
@@ -280,9 +320,19 @@ def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
     Raises:
         IncompatibleError: an increment does not fit the model.
     """
-    layers = _check(model, stack)
-    clone = model.clone()
-    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, _Exact(stack, window, layers))
+    _check(model, stack)
+    return _with_exact(model.clone(), stack, window)
+
+
+def _with_exact(clone: Any, stack: Stack, window: Window) -> Any:
+    """Stacks of one window become one: an increment applied twice counts once, as in a stack."""
+    others = list(clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY))
+    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
+    same = [w for w in others if w.window == window]
+    joined = sum((w.stack for w in same), Stack()) + stack
+    kept = [w for w in others if w.window != window]
+    for wrapper in [*kept, _Exact(joined, window)] if len(joined) else kept:
+        clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper)
     return clone
 
 
@@ -313,18 +363,16 @@ def remove(model: Any, names: Sequence[str]) -> Any:
     """
     stacks = applied(model)
     present = [name for stack in stacks for name in stack.names]
-    gone = Stack(tuple(e for s in stacks for e in s.entries))
     if not present:
         raise ConceptError("No increment is applied to this model: nothing to remove.")
     unwanted = tuple(names) or tuple(present)
-    gone.without(unwanted)  # refuses unknown names before anything is changed
+    everything = Stack(tuple(e for s in stacks for e in s.entries))
+    everything.without(unwanted)  # refuses unknown names before anything is changed
     clone = model.clone()
-    exact = clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY)
+    exact = list(clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY))
     clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
     for wrapper in exact:
-        left = _drop(wrapper.stack, unwanted)
-        if len(left):
-            clone = apply_exact(clone, left, wrapper.window)
+        clone = _with_exact(clone, _drop(wrapper.stack, unwanted), wrapper.window)
     merged = clone.get_attachment(KEY)
     return _merge(_unmerge(clone), _drop(merged.stack, unwanted)) if merged else clone
 
@@ -337,19 +385,17 @@ def applied(model: Any) -> list[Stack]:
 
 
 def _drop(stack: Stack, names: Iterable[str]) -> Stack:
-    known = {n.casefold() for e in stack.entries for n in e.increment.concept.names}
-    return stack.without(n for n in names if n.casefold() in known)
+    known = {name_key(n) for e in stack.entries for n in e.increment.concept.names}
+    return stack.without(n for n in names if name_key(n) in known)
 
 
-def _check(model: Any, stack: Stack) -> dict[str, Any]:
-    family = family_of(model)
-    layers = matching_layers(model, family.cross_attention)
+def _check(model: Any, stack: Stack) -> None:
+    layers = matching_layers(model, family_of(model).cross_attention)
     increments = [e.increment for e in stack.entries]
     check_fits(increments, layers)
-    check_same_encoder(increments)
+    check_same_encoder([*increments, *(e.increment for s in applied(model) for e in s.entries)])
     if increments:
         _note_other_base(increments, base_fingerprint(model))
-    return layers
 
 
 def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -> None:
@@ -381,13 +427,8 @@ def _note_other_base(increments: Sequence[Increment], base: str) -> None:
 
 
 def _merge(clone: Any, stack: Stack) -> Any:
-    deltas: dict[str, Tensor] = {}
-    for entry in stack.active():
-        for module in entry.increment.target_modules:
-            key = f"{PREFIX}{module}.weight"
-            delta = entry.strength * entry.increment.delta_weight(module)
-            deltas[key] = deltas[key] + delta if key in deltas else delta
-    patches = {key: ("diff", (delta,)) for key, delta in deltas.items()}
+    modules = sorted({m for e in stack.active() for m in e.increment.target_modules})
+    patches = {f"{PREFIX}{m}.weight": _patch(stack, m) for m in modules}
     refused = set(patches) - set(clone.add_patches(patches))
     if refused:
         raise IncompatibleError(
@@ -396,6 +437,20 @@ def _merge(clone: Any, stack: Stack) -> Any:
     if len(stack):
         clone.set_attachments(KEY, _Merged(stack, patches))
     return clone
+
+
+def _patch(stack: Stack, module: str) -> Any:
+    """The stack's change of one layer as the host takes it: low rank where it is low rank."""
+    rows = [e for e in stack.active() if module in e.increment.coef]
+    full = [
+        e.strength * e.increment.full[module] for e in stack.active() if module in e.increment.full
+    ]
+    if full:
+        low = [e.strength * e.increment.delta_weight(module) for e in rows]
+        return ("diff", (sum([*full, *low]),))
+    up = torch.cat([e.strength * e.increment.coef[module].float() for e in rows], dim=1)
+    down = torch.cat([e.increment.basis.float() for e in rows])
+    return LoRAAdapter(set(), (up, down, None, None, None, None))
 
 
 def _unmerge(clone: Any) -> Any:

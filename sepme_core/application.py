@@ -79,11 +79,12 @@ class StackBranch:
 
     def __init__(self, stack: Stack, device: torch.device | str = "cpu") -> None:
         self._low_rank = [_Row(e, device) for e in stack.active() if e.increment.separable]
-        self._full = [e for e in stack.active() if not e.increment.separable]
+        self._full = _full_weights(stack, device)
         self._text_only = {module for row in self._low_rank for module in row.coef}
         self._input: Tensor | None = None
         self._hits: list[tuple[_Row, Tensor]] = []
         self.rows: Tensor | None = None
+        self.n_calls = 0
 
     def begin(self, rows: Tensor | None = None) -> None:
         """Starts a model call.
@@ -91,18 +92,16 @@ class StackBranch:
         Args:
             rows: bool `[batch]`, the batch entries to act on; None for all.
         """
-        self._input, self._hits, self.rows = None, [], rows
+        self._input, self._hits, self.rows, self.n_calls = None, [], rows, 0
 
     def __call__(self, module: str, embeddings: Tensor) -> Tensor | None:
         """The addend for one layer, `[..., d_out]` float32, or None when nothing is to be added."""
+        self.n_calls += 1
         with torch.autocast(embeddings.device.type, enabled=False):
             shown = self._shown(embeddings) if module in self._text_only else []
             parts = [row.add(module, z) for row, z in shown if module in row.coef]
-            parts += [
-                self._masked(self._add_full(e, module, embeddings))
-                for e in self._full
-                if module in e.increment.full
-            ]
+            if module in self._full:
+                parts.append(self._masked(embeddings.float() @ self._full[module]))
         return sum(parts[1:], parts[0]) if parts else None
 
     def _shown(self, embeddings: Tensor) -> list[tuple[_Row, Tensor]]:
@@ -127,10 +126,15 @@ class StackBranch:
             return values
         return values * self.rows.to(values.device).view(-1, *[1] * (values.ndim - 1))
 
-    @staticmethod
-    def _add_full(entry: StackEntry, module: str, embeddings: Tensor) -> Tensor:
-        weight = entry.increment.full[module].to(embeddings.device, torch.float32)
-        return embeddings.float() @ weight.T * entry.strength
+
+def _full_weights(stack: Stack, device: torch.device | str) -> dict[str, Tensor]:
+    """Σ strength · ΔWᵀ of the unconstrained increments, `[d_in, d_out]` by module path."""
+    weights: dict[str, Tensor] = {}
+    for entry in stack.active():
+        for module, full in entry.increment.full.items():
+            weight = (full.to(device, torch.float32) * entry.strength).T.contiguous()
+            weights[module] = weights[module] + weight if module in weights else weight
+    return weights
 
 
 class _Row:
