@@ -75,6 +75,7 @@ def model(
     manual_cast: torch.dtype | None = None,
     seed: int = 0,
     scaled_fp8: torch.dtype | None = None,
+    quantised: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Patcher:
     """A MODEL of one of our families, or of one that only looks like it (`context_dim`)."""
@@ -91,8 +92,8 @@ def model(
     config = config_class(unet_config(**fields))
     heads = 4 if config.unet_config["num_heads"] > 0 else -1
     config.unet_config.update(num_heads=heads, num_head_channels=-1 if heads > 0 else 16)
-    config.scaled_fp8 = scaled_fp8
-    config.set_inference_dtype(dtype, manual_cast)
+    config.scaled_fp8, config.layer_quant_config = scaled_fp8, quantised
+    config.set_inference_dtype(dtype, manual_cast or (dtype if quantised else None))
     return patcher(config.get_model({}, device=CPU), seed)
 
 

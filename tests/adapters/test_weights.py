@@ -99,6 +99,34 @@ def test_exact_mode_holds_on_fp8_weights(clip):
     assert not torch.equal(draw(erasing, clip, "cat"), draw(model, clip, "cat"))
 
 
+@torch.inference_mode()  # as the host loads every model; these layers insist on it
+def quantised_by_layer():
+    """Two layers in fp8, as files with quantisation metadata give them: not torch's own Linear."""
+    plain = models.model("sd1")
+    state = {k: v.clone() for k, v in plain.model.diffusion_model.state_dict().items()}
+    exact = {}
+    for path in (PATH, PATH.replace("to_v", "to_k")):
+        weight = state[f"{path}.weight"].to(torch.float8_e4m3fn)
+        state |= {f"{path}.weight": weight, f"{path}.weight_scale": torch.tensor(0.25)}
+        exact[path] = weight.float() * 0.25
+    made = models.model("sd1", quantised=dict.fromkeys(exact, {"format": "float8_e4m3fn"}))
+    made.model.load_model_weights(state)
+    return made, exact
+
+
+def test_layers_quantised_one_by_one_are_known_and_read_at_their_true_size(clip):
+    model, exact = quantised_by_layer()
+    plain = models.model("sd1")
+    assert host.family_of(model).name == "sd1"
+    weights = host.text_only_weights(model)
+    expected = host.text_only_weights(plain) | exact
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[k], expected[k]) for k in expected)
+    erasing = host.apply_exact(model, models.stack(model, clip, "cat"), host.Window())
+    assert torch.equal(draw(erasing, clip, "rose"), draw(model, clip, "rose"))
+    assert not torch.equal(draw(erasing, clip, "cat"), draw(model, clip, "cat"))
+
+
 # --- fingerprints ---------------------------------------------------------------------------------
 
 
