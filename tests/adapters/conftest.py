@@ -57,5 +57,5 @@ def model() -> models.Patcher:
 
 @pytest.fixture
 def increments_folder() -> Iterator[object]:
-    """An empty `models/sepme`, known to the host."""
+    """Where `models/sepme` is: nothing is saved there yet."""
     yield from models.increments_folder()

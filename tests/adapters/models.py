@@ -143,7 +143,7 @@ def compute(model: Patcher, clip: Clip, *names: str, **settings: Any) -> list[Er
     return erase(
         CONCEPTS,
         CONCEPTS.choose(names),
-        _encoder(clip, host.compute_dtype(model), family.d_text),
+        encoder(clip, host.compute_dtype(model), family.d_text),
         host.text_only_weights(model),
         EraseConfig(**settings),
         provenance=provenance,
@@ -162,7 +162,8 @@ _STACKS: dict[tuple, Stack] = {}
 
 
 @cache
-def _encoder(clip: Clip, dtype: torch.dtype, d_text: int) -> TextEncoder:
+def encoder(clip: Clip, dtype: torch.dtype, d_text: int) -> TextEncoder:
+    """The pack's text encoder, which keeps what it has encoded."""
     return host.encode_prompts(clip, dtype, d_text)
 
 
@@ -203,10 +204,10 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def increments_folder() -> Iterator[Path]:
-    """An empty `models/sepme`, known to the host; gone afterwards."""
+    """Where `models/sepme` is, known to the host; gone afterwards."""
     files.register_folder()
     folder = Path(folder_paths.get_folder_paths(files.FOLDER)[0])
     folder_paths.filename_list_cache.clear()
     yield folder
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     folder_paths.filename_list_cache.clear()

@@ -1,0 +1,115 @@
+"""What the host, its pages and saved workflows rely on."""
+
+import asyncio
+
+import pytest
+from comfy_api.latest import io
+from sepme_pack import comfy_entrypoint
+from sepme_pack.nodes.common import schema
+
+# Saved workflows store widget values by position: append only, never reorder, never remove.
+WIDGETS = {
+    "SepME_Concepts": ["concepts", "templates", "protected_concepts", "protected_prompts"],
+    "SepME_Compute": [
+        "method",
+        "erase",
+        "protection",
+        "energy",
+        "tolerance",
+        "dead_zone",
+        "max_steps",
+        "learning_rate",
+        "n_latents",
+        "resolution",
+        "seed",
+    ],
+    "SepME_Apply": ["mode", "strength", "start_percent", "end_percent", "prompts", "off"],
+    "SepME_Remove": ["names"],
+    "SepME_Stack": [],
+    "SepME_Load": ["increment", "enabled", "strength"],
+    "SepME_Save": ["folder", "overwrite"],
+}
+# Links are stored by position as well.
+SOCKETS = {
+    "SepME_Concepts": ([], ["concepts"]),
+    "SepME_Compute": (
+        ["model", "clip", "concepts", "latent", "known"],
+        ["stack", "report", "plot"],
+    ),
+    "SepME_Apply": (["model", "stack"], ["model"]),
+    "SepME_Remove": (["model"], ["model"]),
+    "SepME_Stack": (["stack_1", "stack_2", "stack_3", "stack_4"], ["stack"]),
+    "SepME_Load": (["stack"], ["stack"]),
+    "SepME_Save": (["stack"], ["paths"]),
+}
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """Node class by id, as the host registers them."""
+
+    async def found():
+        return await (await comfy_entrypoint()).get_node_list()
+
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(found())}
+
+
+def schemas(nodes):
+    return {node_id: node.define_schema() for node_id, node in nodes.items()}
+
+
+def is_widget(given):
+    return isinstance(given, io.WidgetInput)
+
+
+def test_the_entrypoint_offers_exactly_the_promised_nodes(nodes):
+    assert nodes.keys() == WIDGETS.keys()
+    assert all(node_id.startswith("SepME_") for node_id in nodes)
+    for node_id, node in nodes.items():
+        assert node.GET_NODE_INFO_V1()["name"] == node_id  # what the page asks for
+
+
+@pytest.mark.parametrize("node_id", WIDGETS)
+def test_the_order_of_widgets_is_a_promise(nodes, node_id):
+    inputs = schemas(nodes)[node_id].inputs
+    names = [given.id for given in inputs if is_widget(given)]
+    promised = WIDGETS[node_id]
+    assert names[: len(promised)] == promised, "saved workflows would read other values"
+    assert names == promised, "append the new widget to the list above"
+
+
+@pytest.mark.parametrize("node_id", SOCKETS)
+def test_the_order_of_sockets_is_a_promise(nodes, node_id):
+    found = schemas(nodes)[node_id]
+    inputs, outputs = SOCKETS[node_id]
+    assert [given.id for given in found.inputs if not is_widget(given)] == inputs
+    assert [given.display_name for given in found.outputs] == outputs
+
+
+@pytest.mark.parametrize("node_id", WIDGETS)
+def test_everything_explains_itself(nodes, node_id):
+    found = schemas(nodes)[node_id]
+    assert found.display_name.startswith("SepME ")
+    assert found.description
+    for given in (*found.inputs, *found.outputs):
+        assert given.tooltip, f"{node_id}.{given.id} has no tooltip"
+        assert given.tooltip.endswith((".", ")"))
+
+
+@pytest.mark.parametrize("node_id", WIDGETS)
+def test_every_widget_has_a_default_in_its_range(nodes, node_id):
+    for given in filter(is_widget, schemas(nodes)[node_id].inputs):
+        if isinstance(given, io.Combo.Input):
+            assert given.default in (None, *given.options)
+        elif isinstance(given, (io.Int.Input, io.Float.Input)):
+            assert given.min <= given.default <= given.max, given.id
+        else:
+            assert given.default is not None, given.id
+
+
+def test_fields_that_this_host_does_not_know_are_dropped():
+    inputs = [io.Int.Input("n", tooltip="A number.")]
+    made = schema(node_id="SepME_Test", display_name="x", inputs=inputs, of_a_later_host=["x"])
+    assert (made.node_id, made.inputs, made.category) == ("SepME_Test", inputs, "SepME")
+    with pytest.raises(TypeError, match="of_a_later_host"):
+        io.Schema(node_id="SepME_Test", of_a_later_host=["x"])

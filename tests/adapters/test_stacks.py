@@ -1,0 +1,139 @@
+"""Loading, saving and joining increments through the nodes."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from sepme_pack.nodes import files
+from sepme_pack.nodes.stacks import Load, Save, StackNode
+from sepme_pack.sepme_core.concepts import Concept
+from sepme_pack.sepme_core.errors import ConceptError, IncrementFileError
+from sepme_pack.sepme_core.increment import Increment, Stack, StackEntry
+
+FILES = "**/*"
+
+
+def increment(name="cat", value=1.0):
+    return Increment(Concept(name), torch.eye(2, 8), {"block.to_k": torch.full((4, 2), value)})
+
+
+def save(*increments, folder="", overwrite=False):
+    (paths,) = Save.execute(Stack.of(increments), folder, overwrite).result
+    return paths.splitlines()
+
+
+def saved(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.glob(FILES) if p.is_file()}
+
+
+def test_what_is_saved_is_listed_and_loads_again(increments_folder):
+    paths = save(increment("cat"), increment("Van Gogh"), folder="styles")
+    assert [os.path.basename(p) for p in paths] == ["cat.safetensors", "Van Gogh.safetensors"]
+    assert saved(increments_folder) == {"styles/cat.safetensors", "styles/Van Gogh.safetensors"}
+    assert set(files.list_increments()) == saved(increments_folder)
+    assert Load.validate_inputs("styles/cat.safetensors") is True
+    (stack,) = Load.execute("styles/cat.safetensors", True, 0.5).result
+    (entry,) = stack.entries
+    assert (entry.name, entry.strength, entry.enabled) == ("cat", 0.5, True)
+    assert entry.increment.digest == increment("cat").digest
+
+
+def test_load_offers_what_is_there_when_the_page_asks(increments_folder):
+    def offered():
+        (combo,) = (i for i in Load.define_schema().inputs if i.id == "increment")
+        return list(combo.options)
+
+    assert offered() == []
+    save(increment("cat"))
+    assert offered() == ["cat.safetensors"]
+
+
+def test_load_appends_to_a_stack(increments_folder):
+    save(increment("cat"))
+    known = Stack.of([increment("rose")])
+    (stack,) = Load.execute("cat.safetensors", False, 1.0, known).result
+    assert stack.names == ("rose", "cat")
+    assert [e.enabled for e in stack.entries] == [True, False]
+
+
+def test_a_missing_file_is_refused_before_anything_runs(increments_folder):
+    message = Load.validate_inputs("dog.safetensors")
+    assert "'dog.safetensors' is not in models/sepme" in message
+    assert "press R" in message
+    save(increment("dog"))
+    assert Load.validate_inputs("dog.safetensors") is True
+
+
+def test_a_file_that_vanished_since_is_an_error_with_its_name(increments_folder):
+    with pytest.raises(IncrementFileError, match=r"'dog.safetensors' is not in models/sepme"):
+        Load.execute("dog.safetensors", True, 1.0)
+
+
+def test_loading_runs_again_only_when_the_file_changed(increments_folder):
+    missing = Load.fingerprint_inputs("cat.safetensors", enabled=True, strength=1.0)
+    save(increment("cat"))
+    first = Load.fingerprint_inputs("cat.safetensors", enabled=True, strength=1.0)
+    assert Load.fingerprint_inputs("cat.safetensors", enabled=True, strength=1.0) == first
+    os.utime(increments_folder / "cat.safetensors", (1, 1))
+    changed = Load.fingerprint_inputs("cat.safetensors", enabled=True, strength=1.0)
+    assert len({missing, first, changed}) == 3
+
+
+@pytest.mark.parametrize("folder", ["..", "../other", "/tmp", "a/../../b"])
+def test_nothing_is_written_outside_the_folder(increments_folder, folder):
+    with pytest.raises(IncrementFileError, match="lies outside models/sepme"):
+        save(increment(), folder=folder)
+    assert not list(increments_folder.parent.glob("**/*.safetensors"))
+    save(increment(), folder="a/../b")
+    assert saved(increments_folder) == {"b/cat.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["../cat", "a/b", "a\\b", "..", "c:cat", "cat\n"])
+def test_a_name_cannot_lead_out_of_the_folder(increments_folder, name):
+    (path,) = save(increment(name))
+    assert saved(increments_folder) == {os.path.basename(path)}
+
+
+def test_other_content_is_not_replaced_unless_asked(increments_folder):
+    save(increment("cat"))
+    path = increments_folder / "cat.safetensors"
+    before = path.read_bytes()
+    with pytest.raises(IncrementFileError, match="exists already with other content"):
+        save(increment("rose"), increment("cat", 2.0))
+    assert path.read_bytes() == before
+    assert saved(increments_folder) == {"cat.safetensors"}  # all or nothing: no rose either
+    save(increment("rose"), increment("cat", 2.0), overwrite=True)
+    assert path.read_bytes() != before
+    assert saved(increments_folder) == {"cat.safetensors", "rose.safetensors"}
+
+
+def test_saving_the_same_again_is_no_conflict(increments_folder):
+    (path,) = save(increment("cat"))
+    before = os.stat(path).st_mtime_ns
+    assert save(increment("cat"), increment("rose")) == [path, path.replace("cat.", "rose.")]
+    assert os.stat(path).st_mtime_ns == before
+
+
+def test_two_increments_of_one_name_are_refused_whole(increments_folder):
+    with pytest.raises(ConceptError, match=r"share a file: rose, Cat, cat\."):
+        save(increment("rose"), increment("Cat"), increment("cat", 2.0))
+    assert saved(increments_folder) == set()
+    save(increment("rose"), increment("cat"))
+    assert len(saved(increments_folder)) == 2
+
+
+def test_stacks_are_joined_in_order_and_count_a_shared_increment_once():
+    cat, rose, dog = (Stack.of([increment(n)]) for n in ("cat", "rose", "dog"))
+    again = Stack((replace(cat.entries[0], strength=0.5),))
+    (joined,) = StackNode.execute(
+        stack_1=cat, stack_2=None, stack_3=rose + dog, stack_4=again
+    ).result
+    assert [(e.name, e.strength) for e in joined.entries] == [
+        ("rose", 1.0),
+        ("dog", 1.0),
+        ("cat", 0.5),
+    ]
+    assert isinstance(joined.entries[0], StackEntry)
+    (empty,) = StackNode.execute().result
+    assert len(empty) == 0
