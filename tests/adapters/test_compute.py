@@ -1,0 +1,93 @@
+"""The node that computes, from its widgets to its outputs."""
+
+import pytest
+import torch
+from comfy_execution.utils import CurrentNodeContext
+from sepme_pack.nodes import host
+from sepme_pack.nodes.compute import Compute
+from sepme_pack.sepme_core.errors import ConceptError, IncompatibleError
+from server import PromptServer
+
+from tests.adapters import models
+
+WIDGETS = {
+    "method": "closed form",
+    "erase": "cat",
+    "protection": "automatic",
+    "energy": 0.97,
+    "tolerance": 0.03,
+    "dead_zone": 0.0,
+    "max_steps": 2,
+    "learning_rate": 0.0,
+    "n_latents": 1,
+    "resolution": 64,
+    "seed": 0,
+}
+
+
+@torch.inference_mode()
+def run(model, clip, concepts=models.CONCEPTS, **changed):
+    """As the host runs a node: it knows which one of which prompt is at work."""
+    with CurrentNodeContext("prompt", "1:2"):
+        return Compute.execute(model, clip, concepts, **(WIDGETS | changed)).result
+
+
+@pytest.fixture
+def loaded():
+    with torch.inference_mode():
+        return models.model("sd1")
+
+
+@pytest.fixture(autouse=True)
+def told():
+    PromptServer.instance.told.clear()
+    return PromptServer.instance.told
+
+
+@pytest.mark.parametrize("method", ["closed form", "closed form + refine", "paper separate"])
+def test_what_is_computed_applies_and_the_model_stays_as_it_was(method, loaded, clip, told):
+    before = models.weights_digest(loaded.model)
+    small = {"n_latents": 1, "protection": "reduced"} if method.startswith("paper") else {}
+    stack, report, plot = run(loaded, clip, method=method, **small)
+    assert models.weights_digest(loaded.model) == before
+    assert stack.names == ("cat",)
+    assert "cat" in report
+    assert plot.shape[0] == 1
+    assert plot.shape[3] == 3
+    assert any("step 2/2" in text for _, text in told) == (method != "closed form")
+    assert all(node_id == "1:2" for node_id, _ in told)
+    erasing = host.apply_exact(loaded, stack, host.Window())
+    plain = models.draw(loaded, clip, "cat")
+    assert not torch.equal(models.draw(erasing, clip, "cat"), plain)
+    for prompt in models.PROTECTED:
+        same = models.draw(loaded, clip, prompt)
+        assert torch.equal(models.draw(erasing, clip, prompt), same), prompt
+
+
+def test_the_same_seed_gives_the_same_increment_and_another_seed_another(loaded, clip):
+    digests = [
+        run(loaded, clip, method="refine", seed=seed)[0].entries[0].increment.digest
+        for seed in (0, 0, 1)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_increments_in_use_do_not_change_what_is_computed(loaded, clip):
+    plain, *_ = run(loaded, clip)
+    for apply in (host.apply_exact, host.apply_merged):
+        erasing = apply(loaded, plain, host.Window())
+        models.draw(erasing, clip, "cat")
+        again, *_ = run(erasing, clip)
+        assert again.entries[0].increment.digest == plain.entries[0].increment.digest
+
+
+def test_inputs_that_do_not_belong_together_are_refused(loaded, clip, narrow_clip):
+    with pytest.raises(IncompatibleError, match="64 wide"):
+        run(loaded, narrow_clip)
+    with pytest.raises(ConceptError, match="'dog' is not among the concepts"):
+        run(loaded, clip, erase="dog", method="refine")
+    known, *_ = run(loaded, clip)
+    other = models.clip("sd1", seed=5)
+    with pytest.raises(IncompatibleError, match="another text encoder"):
+        run(loaded, other, erase="rose", known=known)
+    assert run(loaded, clip, erase="rose", known=known)[0].names == ("rose",)
