@@ -58,7 +58,9 @@ def accuracy(server: Server, n_seeds: int) -> Iterator[tuple[str, Result]]:
 
 
 def identity(server: Server, protected: int | None = None) -> Iterator[tuple[str, Result]]:
-    """Which prompts of the other nine objects give bit-identical pictures, one seed each.
+    """Which prompts of the other nine objects give bit-identical pictures, one seed, 8 steps.
+
+    What decides is the prompt alone: either no token of it is acted on, or every seed changes.
 
     Args:
         protected: how many others the concept set knows; None for all nine.
@@ -93,5 +95,5 @@ def _pictures(
     model = graph.model
     if known:
         model = graph.apply((graph.compute(graph.concepts(*known), erase=known[0]), 0))
-    nodes = [graph.draw(model, t.format(o), n=1, steps=20) for o, t in wanted]
+    nodes = [graph.draw(model, t.format(o), n=1, steps=8) for o, t in wanted]
     return dict(zip(wanted, run(server, graph, *nodes, timeout=3600), strict=True))

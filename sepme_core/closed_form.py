@@ -35,13 +35,22 @@ class AnchoredPrompt:
 def align_anchor(concept: EncodedPrompt, anchor: EncodedPrompt) -> Tensor:
     """Which of the anchor's tokens each token of the concept's prompt shall become, `[n_tokens]`.
 
-    Words count from the start. Past the anchor's last word comes its end mark, then its padding,
-    so a longer name falls onto the end of a shorter anchor.
+    What both prompts begin with stays in place, what follows the name is counted from the end, and
+    the name itself falls onto the end of the anchor's name; onto the first word after it where the
+    anchor is empty.
     """
+    longer = concept.n_words - anchor.n_words
     places = torch.arange(len(concept.embeddings))
-    words = places.clamp_max(anchor.n_words - 1)
-    padding = (places - concept.n_words + anchor.n_words).clamp_max(len(anchor.embeddings) - 1)
-    return torch.where(places < concept.n_words, words, padding)
+    common = _n_common(concept.embeddings, anchor.embeddings)
+    moved = (places - longer).clamp(min=common, max=len(anchor.embeddings) - 1)
+    return torch.where(places < common, places, moved)
+
+
+def _n_common(concept: Tensor, anchor: Tensor) -> int:
+    """Tokens at the start that a causal encoder embeds alike; the start mark at the least."""
+    n = min(len(concept), len(anchor))
+    same = torch.isclose(concept[:n], anchor[:n], rtol=1e-3, atol=1e-3).all(-1)
+    return max(1, int(same.to(torch.int64).cumprod(0).sum()))
 
 
 def token_map(

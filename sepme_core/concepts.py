@@ -60,7 +60,7 @@ class ConceptPrompt:
     @property
     def text(self) -> str:
         """The prompt itself."""
-        return f"{self.before}{self.name}{self.after}"
+        return _tidy(f"{self.before}{self.name}{self.after}")
 
     @property
     def anchored(self) -> str:

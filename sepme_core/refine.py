@@ -18,7 +18,7 @@ from torch import Tensor
 from .application import attached, token_mask
 from .concepts import ConceptPrompt
 from .config import RefineConfig
-from .denoiser import CountingDenoiser, OnStep, Progress
+from .denoiser import CountingDenoiser, OnStep, Progress, Trajectory
 from .embeddings import EncodedPrompt
 from .increment import Increment
 from .objective import accumulate_gradients, normalised_correlation
@@ -112,22 +112,33 @@ class Preconditioner:
         }
 
 
+@torch.no_grad()
 def collect(
     denoiser: CountingDenoiser, prompts: Sequence[ConceptPrompt], config: RefineConfig, seed: int
 ) -> list[Targets]:
-    """Draws the concept with guidance, another phrasing each time, and keeps what was seen.
+    """Draws the concept and its anchor with guidance, and keeps what was seen on the way.
 
-    Where the anchor is the empty prompt, sampling has computed everything already.
+    Another phrasing each time. The concept's drawings give its own targets for nothing; the
+    anchor's show where the erased model will go, and there too nothing must pull it back.
     """
     found: list[Targets] = []
     for i, prompt in enumerate(_spread(prompts, config.n_trajectories)):
         seen = denoiser.trajectory(prompt.text, seed + i, config.n_sampling_steps)
-        anchor = seen.eps_uncond
-        if prompt.anchored:
-            with torch.no_grad():
-                anchor = denoiser(seen.x, seen.sigma, [prompt.anchored] * len(seen.x))
-        found.append(Targets(prompt.text, seen.x, seen.sigma, seen.eps_concept - anchor, anchor))
+        anchor = _predict(denoiser, seen, prompt.anchored) if prompt.anchored else seen.eps_uncond
+        found.append(_targets(prompt, seen, seen.eps_concept, anchor))
+        seed_beside = seed + config.n_trajectories + i
+        seen = denoiser.trajectory(prompt.anchored, seed_beside, config.n_sampling_steps)
+        concept = _predict(denoiser, seen, prompt.text)
+        found.append(_targets(prompt, seen, concept, seen.eps_concept))
     return found
+
+
+def _predict(denoiser: CountingDenoiser, seen: Trajectory, prompt: str) -> Tensor:
+    return denoiser(seen.x, seen.sigma, [prompt] * len(seen.x))
+
+
+def _targets(prompt: ConceptPrompt, seen: Trajectory, concept: Tensor, anchor: Tensor) -> Targets:
+    return Targets(prompt.text, seen.x, seen.sigma, concept - anchor, anchor)
 
 
 @torch.no_grad()

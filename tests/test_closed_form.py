@@ -12,35 +12,46 @@ EPS = torch.finfo(torch.float64).eps
 ENCODER = ToyEncoder()
 
 
-def length(n_words: int, n_tokens: int = N_TOKENS) -> EncodedPrompt:
-    return EncodedPrompt("", torch.zeros(n_tokens, 1), n_words)
+def prompt(before: int, name: int, after: int, n_tokens: int = N_TOKENS) -> EncodedPrompt:
+    """A prompt of so many tokens, told apart by number: -1 for a name's, an end mark, padding."""
+    words = [*range(before), *[-1 - i for i in range(name)], *range(50, 50 + after)]
+    padding = [99] * (n_tokens - len(words))
+    return EncodedPrompt("", torch.tensor([*words, *padding]).float()[:, None], len(words))
 
 
-@pytest.mark.parametrize("n_concept", range(2, N_TOKENS + 1))
-@pytest.mark.parametrize("n_anchor", range(2, N_TOKENS + 1))
-def test_words_meet_words_the_end_meets_the_end_and_padding_meets_padding(n_concept, n_anchor):
-    places = align_anchor(length(n_concept), length(n_anchor)).tolist()
-    words, padding = places[:n_concept], places[n_concept:]
-    assert len(places) == N_TOKENS
-    assert 0 <= min(places) <= max(places) < N_TOKENS
-    assert words == [min(i, n_anchor - 1) for i in range(n_concept)]
-    assert padding == sorted(padding)
-    if n_anchor < N_TOKENS:
-        assert all(p >= n_anchor for p in padding)
-    if n_concept == n_anchor:
-        assert places == list(range(N_TOKENS))
+@pytest.mark.parametrize("name", range(1, 5))
+@pytest.mark.parametrize("anchor", range(5))
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (3, 1), (1, 4), (3, 4)])
+def test_words_around_the_name_meet_themselves_and_padding_meets_padding(
+    before, after, name, anchor
+):
+    concept, fallback = prompt(before, name, after), prompt(before, anchor, after)
+    # Names of equal length would begin alike: the name's tokens differ from the anchor's.
+    fallback.embeddings[before : before + anchor] -= 10
+    met = fallback.embeddings[align_anchor(concept, fallback)].flatten()
+    own = concept.embeddings.flatten()
+    around = [i for i in range(len(own)) if not before <= i < before + name]
+    assert torch.equal(met[around], own[around])
 
 
-def test_longer_name_falls_onto_the_end_of_a_shorter_anchor():
-    assert align_anchor(length(5, 8), length(3, 8)).tolist() == [0, 1, 2, 2, 2, 3, 4, 5]
+def test_longer_name_begins_on_the_start_of_a_shorter_anchor():
+    concept, anchor = prompt(2, 3, 1, 8), prompt(2, 2, 1, 8)
+    anchor.embeddings[2:4] -= 10
+    assert align_anchor(concept, anchor).tolist() == [0, 1, 2, 2, 3, 4, 5, 6]
 
 
-def test_shorter_name_reaches_only_its_own_length_into_a_longer_anchor():
-    assert align_anchor(length(3, 8), length(5, 8)).tolist() == [0, 1, 2, 5, 6, 7, 7, 7]
+def test_shorter_name_meets_the_end_of_a_longer_anchor():
+    concept, anchor = prompt(1, 1, 1, 8), prompt(1, 3, 1, 8)
+    anchor.embeddings[1:4] -= 10
+    assert align_anchor(concept, anchor).tolist() == [0, 3, 4, 5, 6, 7, 7, 7]
+
+
+def test_name_falls_onto_what_follows_an_empty_anchor():
+    assert align_anchor(prompt(2, 2, 1, 8), prompt(2, 0, 1, 8)).tolist() == [0, 1, 2, 2, 2, 3, 4, 5]
 
 
 def test_anchor_of_another_number_of_tokens_is_met_within_its_length():
-    places = align_anchor(length(4, 16), length(3, 8)).tolist()
+    places = align_anchor(prompt(1, 2, 1, 16), prompt(1, 1, 1, 8)).tolist()
     assert len(places) == 16
     assert max(places) == 7
 

@@ -258,3 +258,17 @@ def test_same_seed_gives_the_same_increments(server, base_directory):
     one, two, three = (load_file(root / f / "cat.safetensors") for f in ("one", "two", "three"))
     assert all(torch.equal(one[k], two[k]) for k in one)
     assert not all(torch.equal(one[k], three[k]) for k in one)
+
+
+def test_computing_is_not_repeated_when_only_the_application_changes(server):
+    def computed(strength: float, concept: str) -> bool:
+        graph = Graph()
+        compute = graph.compute(graph.concepts(concept))
+        graph.draw(graph.apply((compute, 0), strength=strength), "dog", n=1, steps=1)
+        messages = server.run(graph.nodes)["status"]["messages"]
+        (cached,) = [data["nodes"] for kind, data in messages if kind == "execution_cached"]
+        return compute not in cached
+
+    assert computed(1.0, "rocket")
+    assert not computed(0.5, "rocket")
+    assert computed(0.5, "guitar")
