@@ -1,6 +1,6 @@
 """Thin ComfyUI adapters around `sepme_core`.
 
-Only `host.py` and `denoiser.py` know the host's internals.
+Only `host/` knows the host's internals.
 """
 
 from __future__ import annotations

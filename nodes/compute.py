@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import comfy.model_management
-import comfy.utils
 from comfy_api.latest import io
-from comfy_execution.utils import get_executing_context
-from server import PromptServer
 
 from ..sepme_core.concepts import ConceptSet, parse_names
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig
-from ..sepme_core.denoiser import Progress
 from ..sepme_core.erase import Erasure, erase
-from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Provenance, Stack
 from ..sepme_core.report import report
 from . import host
 from .common import ConceptsType, StackType, schema
-from .denoiser import HostDenoiser, computing
 from .plots import erasure_plot
 
 __all__ = ["Compute"]
@@ -186,7 +177,7 @@ class Compute(io.ComfyNode):
             seed,
         )
         concepts = _protecting(concepts, known)
-        with computing(), _memory_explained(method):
+        with host.computing(), host.memory_explained(method):
             erasures = _compute(
                 model,
                 clip,
@@ -196,7 +187,7 @@ class Compute(io.ComfyNode):
                 resolution,
                 latent,
                 known,
-                _Progress(),
+                host.NodeProgress(),
             )
         text = report(erasures) + _notes(erasures)
         log.info("SepME\n%s", text)
@@ -212,7 +203,7 @@ def _compute(  # noqa: PLR0913
     resolution: int,
     latent: dict[str, Any] | None,
     known: Stack | None,
-    progress: _Progress,
+    progress: host.NodeProgress,
 ) -> list[Erasure]:
     chosen = concepts.choose(names)
     plain = host.without_increments(model)
@@ -229,7 +220,7 @@ def _compute(  # noqa: PLR0913
     encode = host.encode_prompts(clip, dtype, family.d_text)
     denoiser = latents = None
     if config.method != "closed form":
-        denoiser = HostDenoiser(plain, clip, resolution, progress.drawing)
+        denoiser = host.HostDenoiser(plain, clip, resolution, progress.drawing)
         denoiser.load()
         latents = denoiser.model_latents(latent["samples"]) if latent else None
     return erase(
@@ -287,44 +278,3 @@ def _notes(erasures: list[Erasure]) -> str:
             "of the concept may be left."
         )
     return ""
-
-
-@contextmanager
-def _memory_explained(method: str) -> Iterator[None]:
-    """Says what helps when the device's memory does not suffice."""
-    try:
-        yield
-    except comfy.model_management.OOM_EXCEPTION as error:
-        raise SepMEError(
-            f"Not enough memory for the method {method!r}. Use a smaller resolution, or the closed "
-            "form, which draws nothing."
-        ) from error
-
-
-class _Progress:
-    """Progress bar, progress text and cancelling, for one run of the node."""
-
-    def __init__(self) -> None:
-        # Asked for as a hidden input, the id would become part of the host's cache key, and equal
-        # nodes of two graphs would compute twice.
-        context = get_executing_context()
-        self._node_id = context.node_id if context else ""
-        self._bar = comfy.utils.ProgressBar(1)
-
-    def __call__(self, at: Progress) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        self._bar.update_absolute(at.step, at.max_steps)
-        if at.statistic is None:
-            self._say(f"{at.concept}: {at.step} of {at.max_steps} concepts")
-        else:
-            self._say(
-                f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "
-                f"(stops at {at.tau:g})"
-            )
-
-    def drawing(self, step: int, n_steps: int) -> None:
-        self._bar.update_absolute(step, n_steps)
-        self._say(f"drawing the concept: step {step}/{n_steps}")
-
-    def _say(self, text: str) -> None:
-        PromptServer.instance.send_progress_text(text, self._node_id)

@@ -50,7 +50,7 @@ def measure_leak(
         dtype: in which the model will receive the prompts.
     """
     basis = increment.basis.float()
-    layers = {k: weights[k].to("cpu", torch.float32) for k in increment.coef}
+    layers = {k: w.to("cpu", torch.float32) for k, w in weights.items() if k in increment.coef}
     worst = Leak(0.0, 0.0, "")
     for prompt in prompts:
         e = prompt.embeddings.to("cpu", torch.float32)

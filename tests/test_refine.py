@@ -69,22 +69,30 @@ def test_evaluations_are_counted_as_documented(anchor):
     prompts = [ConceptPrompt("", "cat", "", anchor)]
     counting = CountingDenoiser(denoiser)
     seen = collect(counting, prompts, CONFIG, seed=0)
-    drawing = CONFIG.n_trajectories * CONFIG.n_sampling_steps * (3 if anchor else 2)
+    # The concept drawn with guidance, the anchor drawn with guidance, each seen through the other:
+    # only where the anchor is the empty prompt has sampling seen it already.
+    drawing = CONFIG.n_trajectories * CONFIG.n_sampling_steps * (6 if anchor else 5)
     assert counting.evaluations == denoiser.n_evaluations == drawing
     config = replace(CONFIG, max_steps=4)
     start = zeros(closed_form().increment)
     refine(counting, start, units(), seen, config, torch.Generator(), lambda _: None)
     training = 4 * CONFIG.n_strata * 3  # one forward and one backward, no teacher
-    profile = CONFIG.n_trajectories * CONFIG.n_strata
+    profile = 2 * CONFIG.n_trajectories * CONFIG.n_strata
     assert counting.evaluations == denoiser.n_evaluations == drawing + training + profile
 
 
 def test_targets_reuse_what_sampling_saw():
     denoiser = ToyDenoiser()
     bare, dog = ConceptPrompt("", "cat", "", ""), ConceptPrompt("a ", "cat", "", "dog")
-    first, second = collect(CountingDenoiser(denoiser), [bare, dog], CONFIG, seed=5)
-    for targets, prompt, seed in ((first, bare, 5), (second, dog, 6)):
-        drawn = denoiser.trajectory(prompt.text, seed, CONFIG.n_sampling_steps)
+    first, beside, second, other = collect(CountingDenoiser(denoiser), [bare, dog], CONFIG, seed=5)
+    cases = (
+        (first, bare, bare.text, 5),
+        (beside, bare, bare.anchored, 7),
+        (second, dog, dog.text, 6),
+        (other, dog, dog.anchored, 8),
+    )
+    for targets, prompt, drawing, seed in cases:
+        drawn = denoiser.trajectory(drawing, seed, CONFIG.n_sampling_steps)
         assert targets.prompt == prompt.text
         assert torch.equal(targets.x, drawn.x)
         with torch.no_grad():
@@ -161,12 +169,15 @@ def test_training_sees_what_the_exact_application_will_do():
     zone = replace(start.dead_zone, threshold=wide, largest_protected=wide)
     start = replace(zeros(start), dead_zone=zone)
     outcome, counting = refined(denoiser, config, start=start)
-    (targets,) = collect(counting, PROMPTS, config, 0)
     branch = StackBranch(Stack.of([replace(start, coef=outcome.coef)]))
-    with torch.no_grad(), attached(denoiser.layers, branch):
-        eps = denoiser(targets.x, targets.sigma, [targets.prompt] * len(targets.x))
-    rho = normalised_correlation(eps - targets.eps_anchor, targets.representation)
-    middles = rho[1::2]  # two sampling steps per stratum, the profile takes the later one
+    found = []
+    for targets in collect(counting, PROMPTS, config, 0):
+        branch.begin()
+        with torch.no_grad(), attached(denoiser.layers, branch):
+            eps = denoiser(targets.x, targets.sigma, [targets.prompt] * len(targets.x))
+        rho = normalised_correlation(eps - targets.eps_anchor, targets.representation)
+        found.append(rho[1::2])  # two sampling steps per stratum, the profile takes the later one
+    middles = torch.stack(found).mean(0)
     assert outcome.rho == pytest.approx(middles.tolist(), abs=1e-4)
     assert 0.1 < outcome.rho[0] < 0.99, "on its way"
 

@@ -3,8 +3,8 @@
 import comfy.model_management
 import pytest
 import torch
-from sepme_pack.nodes import denoiser as denoiser_module
-from sepme_pack.nodes.denoiser import HostDenoiser, autograd_ready, computing
+from sepme_pack.nodes.host import HostDenoiser, autograd_ready, computing
+from sepme_pack.nodes.host import denoiser as denoiser_module
 from sepme_pack.sepme_core.application import StackBranch, attached
 from sepme_pack.sepme_core.denoiser import CountingDenoiser
 from torch import nn

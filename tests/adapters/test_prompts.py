@@ -120,7 +120,7 @@ def test_encoding_can_be_interrupted(narrow_clip, monkeypatch):
     def interrupt():
         raise Stop
 
-    asked = host.comfy.model_management
+    asked = host.prompts.comfy.model_management
     monkeypatch.setattr(asked, "throw_exception_if_processing_interrupted", interrupt)
     with pytest.raises(Stop):
         encoder(narrow_clip, 64)(["cat"])

@@ -9,7 +9,7 @@ import comfy.supported_models
 import pytest
 import torch
 from sepme_pack.nodes import host
-from sepme_pack.nodes.families import FAMILIES
+from sepme_pack.nodes.host import FAMILIES
 from sepme_pack.sepme_core import erase as erase_module
 from sepme_pack.sepme_core.config import EraseConfig
 from sepme_pack.sepme_core.erase import erase

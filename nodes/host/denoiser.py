@@ -15,9 +15,9 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor, nn
 
-from ..sepme_core.denoiser import Trajectory
-from ..sepme_core.errors import ConceptError, IncompatibleError
-from . import host
+from ...sepme_core.denoiser import Trajectory
+from ...sepme_core.errors import ConceptError, IncompatibleError
+from .layers import family_of, matching_layers
 
 __all__ = ["HostDenoiser", "autograd_ready", "computing"]
 
@@ -41,9 +41,9 @@ class HostDenoiser:
         self._on_draw = on_draw or (lambda *_: None)
         self._conditions: dict[str, dict[str, Any]] = {}
         self._loaded = False
-        family = host.family_of(model)
-        self.layers = host.matching_layers(self._model, family.text_only)
-        self.cross_attention = host.matching_layers(self._model, family.cross_attention)
+        family = family_of(model)
+        self.layers = matching_layers(self._model, family.text_only)
+        self.cross_attention = matching_layers(self._model, family.cross_attention)
 
     @property
     def device(self) -> torch.device:

@@ -1,233 +1,37 @@
-"""Everything that knows the host's model patcher: layers, weights, prompts, applying, removing."""
+"""Increments on a host model: applied, merged, removed. Always on clones."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.lora
-import comfy.model_management
-import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy.weight_adapter import LoRAAdapter
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..sepme_core.application import StackBranch, attached, check_fits
-from ..sepme_core.concepts import name_key
-from ..sepme_core.embeddings import EncodedPrompt
-from ..sepme_core.errors import ConceptError, IncompatibleError, NonFiniteError
-from ..sepme_core.increment import Increment, Stack
-from .families import FAMILIES, PICTURE_CONTEXT, Family
+from ...sepme_core.application import StackBranch, attached, check_fits
+from ...sepme_core.concepts import name_key
+from ...sepme_core.errors import ConceptError, IncompatibleError
+from ...sepme_core.increment import Increment, Stack
+from .layers import PREFIX, base_fingerprint, family_of, matching_layers
 
 __all__ = [
+    "KEY",
     "Window",
     "applied",
     "apply_exact",
     "apply_merged",
-    "base_fingerprint",
     "check_same_encoder",
-    "compute_dtype",
-    "encode_prompts",
-    "family_of",
-    "matching_layers",
     "remove",
-    "text_encoder_fingerprint",
-    "text_only_weights",
     "without_increments",
 ]
 
 log = logging.getLogger(__name__)
 KEY = "sepme"
-PREFIX = "diffusion_model."
-_BATCH = 16  # prompts per pass of the text encoder
-
-
-# --- layers and weights ---------------------------------------------------------------------------
-
-
-def family_of(model: Any) -> Family:
-    """The family of a host MODEL.
-
-    Raises:
-        IncompatibleError: its text-only layers are not known.
-    """
-    network = model.model.diffusion_model
-    takes_text = type(model.model).__name__ not in PICTURE_CONTEXT
-    for family in FAMILIES if takes_text else ():
-        layers = _match(network, family.text_only)
-        widths = {layer.in_features for layer in layers.values()}
-        if type(network).__name__ == family.network and widths == {family.d_text}:
-            return family
-    known = ", ".join(f.name for f in FAMILIES)
-    raise IncompatibleError(
-        f"This model ({type(model.model).__name__}, {type(network).__name__}) has no text-only "
-        f"layers that SepME knows. Expected one of: {known}. Load a checkpoint of such a family."
-    )
-
-
-def matching_layers(model: Any, pattern: str) -> dict[str, Any]:
-    """Linear layers of the diffusion model whose module path matches."""
-    return _match(model.model.diffusion_model, pattern)
-
-
-def _match(network: nn.Module, pattern: str) -> dict[str, Any]:
-    """By what makes a linear layer: the host's quantised ones are not torch's `nn.Linear`."""
-    rule = re.compile(pattern)
-    return {
-        path: module
-        for path, module in network.named_modules()
-        if rule.match(path) and hasattr(module, "in_features")
-    }
-
-
-def text_only_weights(model: Any) -> dict[str, Tensor]:
-    """Text-only weights as the model uses them, LoRAs included, float32 on the CPU."""
-    return {k: _weight(model, k) for k in matching_layers(model, family_of(model).text_only)}
-
-
-def _weight(model: Any, path: str) -> Tensor:
-    key = f"{PREFIX}{path}.weight"
-    raw = _raw_weight(model, key)
-    patches = model.patches.get(key)
-    weight = raw.detach().to("cpu", torch.float32, copy=True)
-    return comfy.lora.calculate_weight(patches, weight, key) if patches else weight
-
-
-def _raw_weight(model: Any, key: str) -> Tensor:
-    weight, _, convert = comfy.model_patcher.get_key_weight(model.model, key)
-    if key in model.backup:
-        weight = model.backup[key].weight  # as stored, so it is to be converted as well
-    return convert(weight, inplace=False) if convert else weight
-
-
-def compute_dtype(model: Any) -> torch.dtype:
-    """The dtype in which the diffusion model receives prompts."""
-    return model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
-
-
-# --- fingerprints ---------------------------------------------------------------------------------
-
-
-def base_fingerprint(model: Any) -> str:
-    """Identifies the unpatched weights of the text-only layers."""
-    keys = matching_layers(model, family_of(model).text_only)
-    return _fingerprint((k, _raw_weight(model, f"{PREFIX}{k}.weight")) for k in sorted(keys))
-
-
-def text_encoder_fingerprint(clip: Any) -> str:
-    """Identifies the text encoder: its weights, its patches and its clip-skip."""
-    state = clip.patcher.model.state_dict()
-    names = sorted(k for k, v in state.items() if torch.is_tensor(v) and v.is_floating_point())
-    backup = clip.patcher.backup
-    named = [(k, backup[k].weight if k in backup else state[k]) for k in names]
-    patches = [(k, leaf) for k, v in sorted(clip.patcher.patches.items()) for leaf in _leaves(v)]
-    named += [(k, leaf) for k, leaf in patches if torch.is_tensor(leaf)]
-    numbers = [(k, leaf) for k, leaf in patches if isinstance(leaf, (int, float, str))]
-    return _fingerprint(named, f"skip={clip.layer_idx} patches={numbers}")
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """What a list of the host's patches consists of: strengths, kinds, tensors."""
-    inner = getattr(value, "weights", value)  # of an adapter: LoRA, LoHa, …
-    if isinstance(inner, (list, tuple)):
-        for part in inner:
-            yield from _leaves(part)
-    else:
-        yield inner
-
-
-def _fingerprint(named: Iterable[tuple[str, Tensor]], extra: str = "") -> str:
-    """SHA-256 over shapes and evenly spaced entries, in half precision.
-
-    Half precision, so that a model kept in another dtype on another machine is the same model.
-    """
-    h = hashlib.sha256(extra.encode())
-    for name, tensor in named:
-        flat = tensor.detach().flatten()
-        sample = flat[:: max(1, len(flat) // 4096)].to("cpu", torch.float16)
-        h.update(f"{name}{tuple(tensor.shape)}".encode())
-        h.update(sample.contiguous().view(torch.uint8).numpy().tobytes())
-    return h.hexdigest()[:32]
-
-
-# --- prompts --------------------------------------------------------------------------------------
-
-
-def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> Callable[[Sequence[str]], list]:
-    """A text encoder for the core: batched, cached, rounded as the model will see the prompts.
-
-    Args:
-        dtype: what the diffusion model computes in.
-        d_text: text width that the model expects.
-    Raises (when called):
-        IncompatibleError: the encoder gives another width.
-    """
-    known: dict[str, EncodedPrompt] = {}
-
-    def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
-        missing = [p for p in dict.fromkeys(prompts) if p not in known]
-        for start in range(0, len(missing), _BATCH):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            for prompt in _encode_batch(clip, missing[start : start + _BATCH], dtype):
-                _check_width(prompt, d_text)
-                _check_finite(prompt)
-                known[prompt.text] = prompt
-        return [known[p] for p in prompts]
-
-    return encode
-
-
-def _encode_batch(clip: Any, prompts: Sequence[str], dtype: torch.dtype) -> list[EncodedPrompt]:
-    """The host encodes the sections of a long prompt as a batch; short prompts can be sections."""
-    tokens = [clip.tokenize(p, return_word_ids=True) for p in prompts]
-    sections = [{len(t) for t in tok.values()} for tok in tokens]
-    lengths = {tuple(len(t[0]) for t in tok.values()) for tok in tokens}
-    if len(prompts) > 1 and (any(s != {1} for s in sections) or len(lengths) > 1):
-        return [p for prompt in prompts for p in _encode_batch(clip, [prompt], dtype)]
-    joined = {
-        key: [[t[:2] for t in section] for tok in tokens for section in tok[key]]
-        for key in tokens[0]
-    }
-    with torch.no_grad():
-        rows = clip.encode_from_tokens(joined)[0].detach().to("cpu", torch.float32)
-    rows = rows.to(dtype).float().clone()
-    return [
-        EncodedPrompt(text, part, _n_words(tok, len(part)))
-        for text, part, tok in zip(prompts, rows.chunk(len(prompts)), tokens, strict=True)
-    ]
-
-
-def _n_words(tokens: Mapping[str, list[list[tuple]]], n_tokens: int) -> int:
-    """Tokens up to the end mark, which follows the last word; marks and padding have word id 0."""
-    ids = [token[2] for section in next(iter(tokens.values())) for token in section]
-    last = max((place for place, word in enumerate(ids) if word), default=0)
-    return min(last + 2, n_tokens)
-
-
-def _check_width(prompt: EncodedPrompt, d_text: int) -> None:
-    if prompt.embeddings.shape[-1] != d_text:
-        raise IncompatibleError(
-            f"The CLIP gives embeddings {prompt.embeddings.shape[-1]} wide, the model expects "
-            f"{d_text}: they belong to different families. Connect the CLIP that comes with this "
-            "model's checkpoint."
-        )
-
-
-def _check_finite(prompt: EncodedPrompt) -> None:
-    if not bool(torch.isfinite(prompt.embeddings).all()):
-        raise NonFiniteError(
-            f"The CLIP gives NaN or infinity for {prompt.text!r}. Check the checkpoint, or run the "
-            "text encoder in another precision."
-        )
-
-
-# --- applying and removing ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

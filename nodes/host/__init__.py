@@ -1,0 +1,49 @@
+"""The one package that knows the host's internals."""
+
+from .applying import (
+    KEY,
+    Window,
+    applied,
+    apply_exact,
+    apply_merged,
+    check_same_encoder,
+    remove,
+    without_increments,
+)
+from .denoiser import HostDenoiser, autograd_ready, computing
+from .families import FAMILIES, Family
+from .layers import (
+    base_fingerprint,
+    compute_dtype,
+    family_of,
+    matching_layers,
+    text_encoder_fingerprint,
+    text_only_weights,
+)
+from .prompts import encode_prompts
+from .running import NodeProgress, memory_explained
+
+__all__ = [
+    "FAMILIES",
+    "KEY",
+    "Family",
+    "HostDenoiser",
+    "NodeProgress",
+    "Window",
+    "applied",
+    "apply_exact",
+    "apply_merged",
+    "autograd_ready",
+    "base_fingerprint",
+    "check_same_encoder",
+    "compute_dtype",
+    "computing",
+    "encode_prompts",
+    "family_of",
+    "matching_layers",
+    "memory_explained",
+    "remove",
+    "text_encoder_fingerprint",
+    "text_only_weights",
+    "without_increments",
+]
