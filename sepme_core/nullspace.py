@@ -127,7 +127,8 @@ def concept_basis(concept_rows: Tensor, protected: Span, *, energy: float = 1.0)
         raise NotSeparableError(
             "the concept lies inside the span of the protected prompts "
             f"({protected.rank} of {concept_rows.shape[1]} directions): no increment can see it "
-            "without touching them. Protect fewer prompts, or use truncated protection."
+            "without touching them. Protect fewer prompts, leave the templates empty, or use "
+            "truncated protection."
         )
     values = values[values > RANK_RTOL * values[0]]
     held = values.square().cumsum(0) / values.square().sum()

@@ -38,17 +38,17 @@ def floors(server) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_erased_object_is_gone_from_its_name_and_from_phrasings_nobody_listed(server, floors, name):
-    """A sample of what `run.py bench` measures: within five points and one picture of the floor."""
+    """A sample of what `run.py bench` measures: five points and a picture around the floor."""
     graph = Graph()
     erased = erasing(graph, name)
     bare = graph.draw(erased, name, n=8, seed=5)
-    others = [graph.draw(erased, t.format(name), n=4, seed=5) for t in HELD_OUT]
+    others = [graph.draw(erased, t.format(name), n=2, seed=5) for t in HELD_OUT]
     untouched = graph.draw(graph.model, name, n=2, seed=5)
     seen, *held_out, before = map(objects_on, run(server, graph, bare, *others, untouched))
     assert before == [name] * 2
     assert seen.count(name) / 8 <= share(name, floors[""]) + 0.05 + 1 / 8
     expected = sum(share(name, floors[fill(t, "")]) for t in HELD_OUT) / len(HELD_OUT)
-    assert sum(s.count(name) for s in held_out) / 20 <= expected + 0.05 + 1 / 20
+    assert sum(s.count(name) for s in held_out) / 10 <= expected + 0.05 + 1 / 10
 
 
 def share(name: str, seen: list[str]) -> float:
@@ -222,7 +222,7 @@ def test_refine_leaves_no_correlation_at_any_time_and_erases(server, floors):
     graph = Graph()
     settings = {"erase": "cat", "method": "refine"}
     compute = graph.compute(graph.concepts(*OBJECTS[:6]), **settings)
-    node = graph.draw(graph.apply((compute, 0)), "cat", n=N_SEEDS)
+    node = graph.draw(graph.apply((compute, 0)), "cat", n=N_SEEDS, seed=5)
     shown = graph.add("PreviewAny", source=(compute, 1))
     entry = server.run(graph.nodes)
     text = entry["outputs"][shown]["text"][0]
@@ -237,7 +237,9 @@ def test_refine_leaves_no_correlation_at_any_time_and_erases(server, floors):
 @pytest.mark.parametrize("method", ["paper separate", "paper joint", "unconstrained"])
 def test_variants_of_the_paper_run(server, method):
     graph = Graph()
-    compute = graph.compute(graph.concepts("cat", "dog"), method=method, max_steps=12, n_latents=1)
+    # Two concepts in one phrasing: the paper's basis has room for few prompts.
+    concepts = graph.concepts("cat", "dog", templates="a photo of a {}")
+    compute = graph.compute(concepts, method=method, max_steps=12, n_latents=1)
     node = graph.draw(graph.apply((compute, 0)), "cat", n=1, steps=2)
     text = report(server, graph, compute)
     assert "12 steps" in text
