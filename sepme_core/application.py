@@ -142,7 +142,10 @@ class _Row:
 
     def __init__(self, entry: StackEntry, device: torch.device | str) -> None:
         self.increment = entry.increment
-        self.basis = entry.increment.basis.to(device, torch.float32)
+        # A copy of one layout and alignment, both of which decide the last bits of a product: an
+        # increment from a file must act like the one that was computed.
+        basis = entry.increment.basis.to(device, torch.float32)
+        self.basis = basis.clone(memory_format=torch.contiguous_format)
         self.coef = {
             k: (v.to(device, torch.float32) * entry.strength).T.contiguous()
             for k, v in entry.increment.coef.items()

@@ -341,3 +341,18 @@ def test_nothing_to_add_is_none():
     assert branch("elsewhere", ENCODER.batch("cat")) is None
     branch.begin()
     assert branch("block.to_k", ENCODER.batch("cat")) is not None
+
+
+def test_layout_in_memory_does_not_decide_a_single_bit():
+    """A basis as the decomposition leaves it, one off the alignment, and one as a file gives it."""
+    increment = increments()["cat"]
+    plain = increment.basis.contiguous()
+    shifted = torch.cat([plain.new_zeros(1), plain.flatten()])[1:].view_as(plain)
+    embeddings = torch.stack([ENCODER.encode(p).embeddings for p in ("cat", "a photo of a cat")])
+    outputs = [
+        run(Stack.of([replace(increment, basis=basis)]), embeddings)
+        for basis in (plain, plain.T.contiguous().T, shifted)
+    ]
+    assert not torch.equal(outputs[0]["block.to_k"], run(Stack(), embeddings)["block.to_k"])
+    for other in outputs[1:]:
+        assert all(torch.equal(outputs[0][path], other[path]) for path in other)
