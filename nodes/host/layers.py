@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import comfy.lora
-import comfy.model_management
 import comfy.model_patcher
-import comfy.utils
 import torch
 from torch import Tensor, nn
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import comfy.lora
 import comfy.model_management
-import comfy.model_patcher
-import comfy.utils
 import torch
 
 from ...sepme_core.embeddings import EncodedPrompt

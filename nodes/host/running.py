@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import comfy.lora
 import comfy.model_management
-import comfy.model_patcher
 import comfy.utils
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
