@@ -8,7 +8,7 @@ without the name) draws on the untouched model: that is where it falls back to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,11 @@ def floors(server: Server, n_seeds: int) -> Result:
     return {t: {o: found.count(o) for o in OBJECTS} for t, found in zip(PROMPTS, seen, strict=True)}
 
 
-def accuracy(server: Server, n_seeds: int) -> Iterator[tuple[str, Result]]:
+def accuracy(server: Server, skip: Container[str], n_seeds: int) -> Iterator[tuple[str, Result]]:
     """How often each erased object is still seen, per prompt."""
     for name in OBJECTS:
+        if name in skip:
+            continue
         graph = Graph()
         model = erasing(graph, name)
         nodes = [graph.draw(model, t.format(name), n=n_seeds) for t in PROMPTS]
@@ -57,16 +59,21 @@ def accuracy(server: Server, n_seeds: int) -> Iterator[tuple[str, Result]]:
         )
 
 
-def identity(server: Server, protected: int | None = None) -> Iterator[tuple[str, Result]]:
+def identity(
+    server: Server, skip: Container[str], protected: int | None = None
+) -> Iterator[tuple[str, Result]]:
     """Which prompts of the other nine objects give bit-identical pictures, one seed, 8 steps.
 
     What decides is the prompt alone: either no token of it is acted on, or every seed changes.
 
     Args:
+        skip: objects that are measured already.
         protected: how many others the concept set knows; None for all nine.
     """
     untouched = _pictures(server, None, [(o, t) for o in OBJECTS for t in PROMPTS])
     for number, name in enumerate(OBJECTS):
+        if name in skip:
+            continue
         others = [OBJECTS[(number + 1 + i) % 10] for i in range(9)]
         listed = others[:protected] if protected is not None else others
         wanted = [(o, t) for o in others for t in PROMPTS]

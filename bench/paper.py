@@ -5,7 +5,7 @@ Six objects and a watermark prompt known together, the cat erased (all six in jo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,13 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def variants(server: Server, n_seeds: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def variants(
+    server: Server, skip: Container[str], n_seeds: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Per method: its own report, the cat's accuracy, and what happens to the other five."""
     for method, settings in RUNS.items():
+        if method in skip:
+            continue
         graph = Graph()
         # The paper knows bare names; its basis has no room for phrasings.
         fields = {"templates": ""} if method.startswith("paper") else {}
