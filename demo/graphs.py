@@ -60,7 +60,7 @@ class Graph:
             "dead_zone": 0.0,
             "max_steps": 0,
             "learning_rate": 0.0,
-            "n_latents": 4,
+            "n_latents": 8,
             "resolution": 64,
             "seed": 0,
             "model": self.model,

@@ -104,7 +104,7 @@ class Compute(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "n_latents",
-                    default=4,
+                    default=8,
                     min=1,
                     max=64,
                     tooltip="Pictures of the concept drawn for methods that train.",

@@ -114,8 +114,8 @@ class RefineConfig:
         n_sampling_steps: guided steps per drawing.
     """
 
-    learning_rate: float = 0.1
-    residual: float = 0.3
+    learning_rate: float = 0.15
+    residual: float = 1.0
     l1: float = 0.0
     tau: float = 0.02  # at 0.05 the demo model still drew a quarter of its cats from a zero start
     momentum: float = 0.9
@@ -123,7 +123,7 @@ class RefineConfig:
     max_steps: int = 60
     n_at_once: int = 2
     n_strata: int = 10
-    n_trajectories: int = 4
+    n_trajectories: int = 8
     n_sampling_steps: int = 20
 
     def __post_init__(self) -> None:
