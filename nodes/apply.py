@@ -34,7 +34,8 @@ class Apply(io.ComfyNode):
                     options=["exact", "merged"],
                     default="exact",
                     tooltip="Exact: weights untouched, protected prompts bit-identical. Merged: "
-                    "into the weights, no cost while sampling, tiny leaks.",
+                    "into the weights, no cost while sampling, but protected prompts move by the "
+                    "leak that the report states.",
                 ),
                 io.Float.Input(
                     "strength",
