@@ -96,7 +96,7 @@ def _paper(results: dict[str, Any]) -> list[str]:
     for method, found in results["paper"].items():
         block = found["report"].split("\n\n")[0].splitlines()
         told = next((x for x in block if "steps," in x), "").strip("- ")
-        cost = next((x for x in block if "cost:" in x), "").split("cost: ")[-1]
+        cost = next((x for x in block if x.startswith("- cost")), "").split(": ", 1)[-1]
         rows.append(
             f"| {method} | {found['cat']} of {found['pictures']} | "
             f"{found['others_right']} of {found['others_pictures']} | "

@@ -106,7 +106,7 @@ class RefineConfig:
         l1: weight of the mean absolute coefficient, in the same units.
         tau: stop when the worst |ρ(t)| over the strata falls to it.
         momentum, min_steps: as in the paper.
-        max_steps: from a zero start; from the closed form about ten suffice.
+        max_steps: from a zero start; from the closed form about twenty suffice.
         n_at_once: samples per backward pass. More is faster and takes more memory.
         n_strata: time intervals that every step covers and whose statistics are kept apart.
         n_trajectories: guided drawings of the concept, and as many of its anchor, each of another

@@ -19,6 +19,7 @@ def report(erasures: Sequence[Erasure]) -> str:
 
 def _block(erasure: Erasure) -> list[str]:
     concept, made = erasure.increment.concept, erasure.increment.provenance
+    together = " of all concepts together" if made.method["name"] == "paper joint" else ""
     anchor = f"falls back to {concept.anchor!r}" if concept.anchor else "falls back to nothing"
     lines = [f"{concept.name}: {made.method['name']}, {anchor}"]
     if erasure.plan is None:
@@ -30,7 +31,7 @@ def _block(erasure: Erasure) -> list[str]:
     if erasure.statistics:
         lines += _training(erasure)
     lines.append(
-        f"- cost: {erasure.evaluations} denoiser evaluations, {erasure.seconds:.1f} s "
+        f"- cost{together}: {erasure.evaluations} denoiser evaluations, {erasure.seconds:.1f} s "
         "beside the text encoder"
     )
     return lines
