@@ -274,7 +274,10 @@ class _Run:
 
     def _increment(self, plan: Plan, coef: dict[str, Tensor]) -> Increment:
         made = replace(
-            self.provenance, protected=tuple(p.text for p in plan.protected), method=self._method()
+            self.provenance,
+            protected=tuple(p.text for p in plan.protected),
+            templates=self.concepts.templates,
+            method=self._method(),
         )
         return Increment(
             plan.concept, plan.basis.float(), coef, dead_zone=plan.dead_zone, provenance=made

@@ -20,9 +20,19 @@ __all__ = ["Increment", "Provenance", "Stack", "StackEntry"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an increment came from and what was measured; JSON-ready values only."""
+    """Where an increment came from and what was measured; JSON-ready values only.
+
+    Args:
+        protected: every prompt it leaves alone.
+        templates: the sentences its concept was given in, so that it can be recomputed and
+            re-separated by whoever holds the file.
+        family, text_encoder, base: fingerprints of what it was computed on.
+        method: name and settings.
+        leak: of `measure_leak`.
+    """
 
     protected: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
     family: str = ""
     text_encoder: str = ""
     base: str = ""

@@ -103,7 +103,7 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
 def _metadata(increment: Increment) -> dict[str, str]:
     made = increment.provenance
     values: dict[str, Any] = {
-        "concept": asdict(increment.concept),
+        "concept": asdict(increment.concept) | {"templates": list(made.templates)},
         "protected": list(made.protected),
         "method": dict(made.method),
         "dead_zone": asdict(increment.dead_zone),
@@ -134,6 +134,7 @@ def _increment(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> In
         dead_zone=_dead_zone(json.loads(metadata["sepme.dead_zone"])),
         provenance=Provenance(
             protected=_texts(json.loads(metadata["sepme.protected"])),
+            templates=_texts(concept["templates"]),
             family=metadata["sepme.family"],
             text_encoder=metadata["sepme.text_encoder"],
             base=metadata["sepme.base"],
