@@ -56,7 +56,7 @@ class Graph:
             "erase": "",
             "protection": "automatic",
             "energy": 0.97,
-            "tolerance": 0.03,
+            "tolerance": 0.1,
             "dead_zone": 0.0,
             "max_steps": 0,
             "learning_rate": 0.0,

@@ -70,12 +70,12 @@ class Compute(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "tolerance",
-                    default=0.03,
+                    default=0.1,
                     min=0.001,
                     max=0.5,
                     step=0.001,
-                    tooltip="Truncated only: protected directions weaker than this are left to "
-                    "the dead zone.",
+                    tooltip="Truncated only: what a protected word may have outside the protected "
+                    "directions, as a share of its length. The dead zone takes care of that rest.",
                 ),
                 io.Float.Input(
                     "dead_zone",
@@ -252,7 +252,12 @@ def _config(  # noqa: PLR0913
     config = EraseConfig(method=method, seed=seed)
     if protection == AUTOMATIC:
         protection = "full" if method.startswith("paper") else "truncated"
-    basis = BasisConfig(protection, energy, tolerance, dead_zone or None)  # type: ignore[arg-type]
+    basis = BasisConfig(
+        protection,  # type: ignore[arg-type]
+        energy=energy,
+        tolerance=tolerance,
+        dead_zone=dead_zone or None,
+    )
     own: dict[str, Any] = {"max_steps": max_steps, "learning_rate": learning_rate}
     own = {k: v for k, v in own.items() if v}
     paper = config.paper

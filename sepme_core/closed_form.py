@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .embeddings import EncodedPrompt
 
-__all__ = ["AnchoredPrompt", "align_anchor", "closed_form_coef", "token_map"]
+__all__ = ["AnchoredPrompt", "align_anchor", "closed_form_coefs", "token_map"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,12 @@ class AnchoredPrompt:
     concept: EncodedPrompt
     anchor: EncodedPrompt
 
-    def shift(self) -> Tensor:
-        """What each token has to move by, a - e, `[n_tokens, d_text]` float64."""
-        target = self.anchor.embeddings[align_anchor(self.concept, self.anchor)]
-        return (target - self.concept.embeddings).to("cpu", torch.float64)
+    def shift(self, tokens: Tensor | None = None) -> Tensor:
+        """What tokens have to move by, a - e, `[n_tokens, d_text]` float64; all of them if None."""
+        places = align_anchor(self.concept, self.anchor)
+        own = self.concept.embeddings if tokens is None else self.concept.embeddings[tokens]
+        target = self.anchor.embeddings[places if tokens is None else places[tokens]]
+        return target.to("cpu", torch.float64) - own.to("cpu", torch.float64)
 
 
 def align_anchor(concept: EncodedPrompt, anchor: EncodedPrompt) -> Tensor:
@@ -49,7 +51,7 @@ def align_anchor(concept: EncodedPrompt, anchor: EncodedPrompt) -> Tensor:
 def _n_common(concept: Tensor, anchor: Tensor) -> int:
     """Tokens at the start that a causal encoder embeds alike; the start mark at the least."""
     n = min(len(concept), len(anchor))
-    same = torch.isclose(concept[:n], anchor[:n], rtol=1e-3, atol=1e-3).all(-1)
+    same = (concept[:n] - anchor[:n]).norm(dim=-1) <= 1e-3 * anchor[:n].norm(dim=-1)
     return max(1, int(same.to(torch.int64).cumprod(0).sum()))
 
 
@@ -69,9 +71,11 @@ def token_map(
         ridge: in units of the mean squared coordinate, > 0. Larger moves less.
         push: factor on the shift; 1 lands on the anchor for the phrasings given.
     """
-    rows = torch.cat([p.concept.embeddings.to("cpu", torch.float64) for p in prompts])
-    shifts = torch.cat([p.shift() for p in prompts])
-    weights = torch.cat([p.concept.weights() for p in prompts])
+    chosen = [p.concept.sample() for p in prompts]
+    pairs = list(zip(prompts, (tokens for tokens, _ in chosen), strict=True))
+    rows = torch.cat([p.concept.embeddings[t].to("cpu", torch.float64) for p, t in pairs])
+    shifts = torch.cat([p.shift(t) for p, t in pairs])
+    weights = torch.cat([weights for _, weights in chosen])
     z = rows @ basis.T
     weights = weights * (z.norm(dim=-1) > threshold * rows.norm(dim=-1))
     z, shifts = z * weights[:, None], shifts * weights[:, None]
@@ -80,14 +84,20 @@ def token_map(
     return push * torch.linalg.solve(gram, z.T @ shifts).T
 
 
-def closed_form_coef(shift_map: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A = W M for every layer, `[d_out, n_basis]` float32.
+def closed_form_coefs(
+    shift_maps: Sequence[Tensor], weights: Mapping[str, Tensor]
+) -> list[dict[str, Tensor]]:
+    """A = W M for every concept and layer, `[d_out, n_basis]` float32; each W is read once.
 
     Args:
-        shift_map: M of `token_map`.
+        shift_maps: M of `token_map`, one per concept.
         weights: W by module path, `[d_out, d_text]`, any dtype.
     """
-    return {
-        module: (weight.to("cpu", torch.float64) @ shift_map).float()
-        for module, weight in weights.items()
-    }
+    # One product per concept, not one for all: its bits must not depend on what else is erased.
+    maps = [shift_map.float() for shift_map in shift_maps]
+    found: list[dict[str, Tensor]] = [{} for _ in maps]
+    for module, weight in weights.items():
+        w = weight.to("cpu", torch.float32)
+        for coef, shift_map in zip(found, maps, strict=True):
+            coef[module] = w @ shift_map
+    return found

@@ -9,9 +9,11 @@ from .errors import ConceptError
 
 __all__ = [
     "DEFAULT_TEMPLATES",
+    "SLOT",
     "Concept",
     "ConceptPrompt",
     "ConceptSet",
+    "fill",
     "name_key",
     "parse_concepts",
     "parse_lines",
@@ -130,6 +132,15 @@ class ConceptSet:
             for before, after in parts
         ]
 
+    def common_prompts(self) -> list[str]:
+        """What every erasure leaves alone: the empty, the listed, and templates without a name."""
+        bare = [fill(template, "") for template in self.templates]
+        return list(dict.fromkeys(["", *self.protected_prompts, *bare]))
+
+    def protected_phrasings(self) -> list[str]:
+        """Every protected name in every template."""
+        return [fill(t, name) for name in self.protected_concepts for t in (SLOT, *self.templates)]
+
     def protected_from(self, concept: Concept) -> list[str]:
         """Every prompt that erasing `concept` must leave alone, without repetition.
 
@@ -137,10 +148,8 @@ class ConceptSet:
         concepts in all templates (the rows of E_j, SRS-ME Eq. 17-26, over whole phrasings).
         """
         others = [n for c in self.concepts if c.name != concept.name for n in c.names]
-        others += self.protected_concepts
-        prompts = ["", *self.protected_prompts]
-        prompts += [fill(template, "") for template in self.templates]
-        prompts += [fill(t, name) for name in others for t in (SLOT, *self.templates)]
+        phrasings = [fill(t, name) for name in others for t in (SLOT, *self.templates)]
+        prompts = [*self.common_prompts(), *phrasings, *self.protected_phrasings()]
         return list(dict.fromkeys(prompts))
 
 

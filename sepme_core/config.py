@@ -37,8 +37,11 @@ class BasisConfig:
             for exactness; `reduced` protects every direction and keeps only what the concept
             uses; `full` is the paper's whole null space.
         energy: share of the concept's remaining energy to keep, in (0, 1]. Truncated only.
-        tolerance: relative singular value below which protected directions are dropped, in
-            (0, 1). Truncated only.
+        max_basis: at most so many directions. Truncated only.
+        tolerance: what a token may have outside the protected directions, as a share of its
+            length, in (0, 1). Truncated only.
+        capacity: share of the text space that protected directions may take, in (0, 1]. Beyond
+            it the weakest are left to the dead zone. Truncated only.
         dead_zone: threshold in (0, 1); None chooses from the data. Truncated only: the exact
             bases need none.
         ridge: of the closed form, relative to the mean squared coordinate, > 0.
@@ -48,7 +51,9 @@ class BasisConfig:
 
     protection: Protection = "truncated"
     energy: float = 0.97  # measured on the demo model: 3-5 directions per concept
-    tolerance: float = 0.03  # measured on the demo model: protected tokens stay below 0.05
+    max_basis: int = 8
+    tolerance: float = 0.1
+    capacity: float = 0.75
     dead_zone: float | None = None
     ridge: float = 1e-3  # small against unit-variance coordinates; only guards the solve
     push: float = 1.2  # measured: 75-95 % of the shift reaches held-out phrasings
@@ -57,6 +62,8 @@ class BasisConfig:
         _require("protection", self.protection in PROTECTIONS, self.protection, str(PROTECTIONS))
         _require("energy", 0 < self.energy <= 1, self.energy, "above 0, at most 1")
         _require("tolerance", 0 < self.tolerance < 1, self.tolerance, "between 0 and 1")
+        _require("capacity", 0 < self.capacity <= 1, self.capacity, "above 0, at most 1")
+        _check_counts(max_basis=self.max_basis)
         _require("ridge", self.ridge > 0, self.ridge, "above 0")
         _require("push", self.push > 0, self.push, "above 0")
         if self.dead_zone is not None:

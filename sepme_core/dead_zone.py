@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from .embeddings import EncodedPrompt, relative_component
 from .errors import NonFiniteError, NotSeparableError
 
 __all__ = ["DeadZone", "choose_dead_zone"]
@@ -17,6 +14,8 @@ __all__ = ["DeadZone", "choose_dead_zone"]
 # on a sentence encoder: words and objects nobody listed reach 0.2, held-out phrasings of the
 # concept stay above 0.7, so the threshold sits nearer to the protected side, but clear of it.
 POSITION = 1 / 3
+# Ordinary prompts may push it further up, but never nearer to the concept than this.
+HIGHEST = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -50,45 +49,50 @@ class DeadZone:
 
 
 def choose_dead_zone(
-    basis: Tensor,
-    concept: Sequence[EncodedPrompt],
-    protected: Sequence[EncodedPrompt],
+    own: Mapping[str, float],
+    protected: Mapping[str, float],
     *,
     threshold: float | None = None,
     floor: float = 0.0,
+    ordinary: float = 0.0,
 ) -> DeadZone:
-    """Places the threshold between the protected rows and the concept's own.
+    """Places the threshold between the protected prompts and the concept's own.
 
     Args:
-        basis: `[n_basis, d_text]` orthonormal rows.
-        concept: the concept's prompts; each must keep at least one token above the threshold.
-        protected: prompts of which no token may reach it.
-        threshold: the user's own choice, in [0, 1); None chooses from the data.
+        own: the concept's prompts, each with its strongest token's component; every one must keep
+            a token above the threshold.
+        protected: the same for the prompts of which no token may reach it.
+        threshold: the user's own choice, in [0, 1); None chooses from the data. Chosen too low it
+            accepts a leak, which the report states.
         floor: component that rounding alone can give a token; the concept must stand above it.
+        ordinary: component that nearly all tokens of ordinary prompts stay below.
 
     Raises:
         NotSeparableError: some protected prompt reaches as far into the basis as the concept
             itself; the message names it.
     """
-    strongest = [(_peak(p, basis), p.text) for p in protected]
-    largest, nearest = max(strongest, default=(0.0, ""))
-    smallest, weakest = min((_peak(p, basis), p.text) for p in concept)
+    nearest, largest = max(protected.items(), key=lambda item: item[1], default=("", 0.0))
+    weakest, smallest = min(own.items(), key=lambda item: item[1])
     if smallest <= floor:
         raise NotSeparableError(
             f"its own prompt {weakest!r} reaches only {smallest:.2g} beyond the protected ones, no "
             f"further than rounding does ({floor:.2g}). Protect fewer prompts, or use truncated "
             "protection."
         )
-    if smallest <= largest:
-        raise NotSeparableError(
-            f"the protected prompt {nearest!r} reaches {largest:.3f} into the concept's "
-            f"directions, the concept's own prompt {weakest!r} only {smallest:.3f}: they cannot be "
-            "told apart. Remove the protected prompt, make it a synonym, or drop the phrasing."
-        )
     if threshold is None:
-        threshold = largest + POSITION * (smallest - largest)
+        if smallest <= largest:
+            raise NotSeparableError(
+                f"{_said(nearest)}, which is protected, reaches {largest:.3f} into the concept's "
+                f"directions, its own prompt {weakest!r} only {smallest:.3f}: they cannot be told "
+                "apart. Erase the two together (write one behind '|' as a synonym of the other), "
+                "stop protecting the one in the way, or set dead_zone yourself and accept the "
+                "leak that the report then states."
+            )
+        least = largest + POSITION * (smallest - largest)
+        most = largest + HIGHEST * (smallest - largest)
+        threshold = min(max(least, ordinary), most)
     return DeadZone(threshold, largest, smallest, nearest)
 
 
-def _peak(prompt: EncodedPrompt, basis: Tensor) -> float:
-    return float(relative_component(prompt.embeddings, basis).max())
+def _said(prompt: str) -> str:
+    return repr(prompt) if prompt else "the empty prompt"

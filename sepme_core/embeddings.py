@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["EncodedPrompt", "TextEncoder", "relative_component", "stack_rows", "unit_rows"]
+__all__ = [
+    "EncodedPrompt",
+    "TextEncoder",
+    "peak_components",
+    "relative_component",
+    "sampled_rows",
+    "stack_rows",
+    "unit_rows",
+]
+
+_AT_ONCE = 64  # prompts whose components are looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +46,18 @@ class EncodedPrompt:
         weights[self.n_words :] = 1 / max(n_padding, 1) ** 0.5
         return weights
 
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """Which tokens stand for the whole prompt, `[n]`, and their weights, `[n]` float64.
+
+        All word tokens, and the padding at places 1, 2, 4, 8, … behind them: it changes slowly,
+        and tens of nearly equal rows would make every decomposition slow for nothing.
+        """
+        n_padding = len(self.embeddings) - self.n_words
+        places = [2**i - 1 for i in range(n_padding.bit_length())]
+        weights = torch.ones(self.n_words + len(places), dtype=torch.float64)
+        weights[self.n_words :] = 1 / max(len(places), 1) ** 0.5
+        return torch.tensor([*range(self.n_words), *(self.n_words + p for p in places)]), weights
+
 
 TextEncoder = Callable[[Sequence[str]], list[EncodedPrompt]]
 
@@ -59,6 +81,37 @@ def stack_rows(prompts: Sequence[EncodedPrompt]) -> Tensor:
         for key, row in zip(keys, rows * prompt.weights()[:, None], strict=True):
             seen.setdefault(key.tobytes(), row)
     return torch.stack(list(seen.values()))
+
+
+def sampled_rows(prompts: Sequence[EncodedPrompt]) -> Tensor:
+    """The same as `stack_rows` of the tokens that stand for each prompt, `[n_rows, d_text]`."""
+    parts = [(p.embeddings[which], weights) for p in prompts for which, weights in [p.sample()]]
+    rows = unit_rows(torch.cat([e for e, _ in parts]))
+    weights = torch.cat([w for _, w in parts])
+    keys = (rows * 1e5).round().to(torch.int32).numpy()
+    first = {key.tobytes(): place for place, key in reversed(list(enumerate(keys)))}
+    kept = torch.tensor(sorted(first.values()))
+    return rows[kept] * weights[kept, None]
+
+
+def peak_components(prompts: Sequence[EncodedPrompt], bases: Sequence[Tensor]) -> Tensor:
+    """How far each prompt's strongest token reaches into each basis, `[n_prompts, n_bases]`.
+
+    Args:
+        bases: `[n_basis, d_text]` orthonormal rows each.
+    """
+    rows = torch.cat(list(bases)).to("cpu", torch.float32)
+    belongs = torch.repeat_interleave(
+        torch.eye(len(bases)), torch.tensor([len(b) for b in bases]), dim=0
+    )
+    found: list[Tensor] = []
+    for start in range(0, len(prompts), _AT_ONCE):
+        part = [p.embeddings.to("cpu", torch.float32) for p in prompts[start : start + _AT_ONCE]]
+        e = torch.cat(part)
+        squares = (e @ rows.T).square_() @ belongs
+        shares = squares / e.square().sum(1, keepdim=True).clamp_min(torch.finfo(e.dtype).tiny)
+        found += [s.amax(0) for s in shares.split([len(p) for p in part])]
+    return torch.stack(found).sqrt().double()
 
 
 def relative_component(embeddings: Tensor, basis: Tensor) -> Tensor:

@@ -9,42 +9,19 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .application import noise_floor
-from .closed_form import AnchoredPrompt, closed_form_coef, token_map
+from .closed_form import closed_form_coefs, token_map
 from .concepts import Concept, ConceptSet
 from .config import EraseConfig
-from .dead_zone import DeadZone, choose_dead_zone
 from .denoiser import CountingDenoiser, Denoiser, OnStep, Progress
-from .embeddings import EncodedPrompt, TextEncoder, stack_rows
-from .errors import ConceptError, NotSeparableError
+from .embeddings import TextEncoder
+from .errors import ConceptError
 from .increment import Increment, Provenance
-from .leak import Leak, measure_leak
-from .nullspace import Span, concept_basis, null_space, rank_rtol, row_space
+from .leak import Leak, measure_leak, measure_leaks
 from .paper import train_decoupled, train_unconstrained
+from .planning import Plan, make_plans
 from .refine import Preconditioner, collect, noised_pictures, refine
 
-__all__ = ["Erasure", "Plan", "erase"]
-
-_HEADROOM = 2.0  # of an exact basis' dead zone over its largest protected component
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """One concept with its directions, before any coefficient is known."""
-
-    concept: Concept
-    prompts: list[AnchoredPrompt]
-    protected: list[EncodedPrompt]
-    protected_span: Span
-    basis: Tensor
-    dead_zone: DeadZone
-    surviving: float
-    energy_kept: float
-
-    @property
-    def encoded(self) -> list[EncodedPrompt]:
-        """The concept's own prompts."""
-        return [p.concept for p in self.prompts]
+__all__ = ["Erasure", "erase"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +95,12 @@ def erase(
     )
     if config.method == "unconstrained":
         return [run.unconstrained(concept) for concept in chosen]
-    plans = [run.plan(concept, number, len(chosen)) for number, concept in enumerate(chosen, 1)]
+    plans = make_plans(concepts, chosen, encode, config.basis, dtype)
     if config.method == "paper joint":
         return run.paper(plans)
     if config.method == "paper separate":
         return [erasure for plan in plans for erasure in run.paper([plan])]
-    return [run.closed_form_or_refine(plan) for plan in plans]
+    return run.closed_form_and_refine(plans)
 
 
 class _Run:
@@ -146,59 +123,41 @@ class _Run:
         self.provenance, self.latents, self.on_step = provenance, latents, on_step
         self._denoiser = denoiser
 
-    def plan(self, concept: Concept, number: int, n_concepts: int) -> Plan:
-        self.on_step(Progress(concept.name, number, n_concepts))
-        own = self.concepts.prompts_of(concept)
-        texts, anchored = [p.text for p in own], [p.anchored for p in own]
-        protected = self.encode(self.concepts.protected_from(concept))
-        prompts = [
-            AnchoredPrompt(c, a)
-            for c, a in zip(self.encode(texts), self.encode(anchored), strict=True)
-        ]
-        try:
-            return self._plan(concept, prompts, protected)
-        except NotSeparableError as error:
-            raise NotSeparableError(f"{concept.name!r} cannot be erased: {error}") from error
-
-    def _plan(
-        self, concept: Concept, prompts: list[AnchoredPrompt], protected: list[EncodedPrompt]
-    ) -> Plan:
-        settings, rtol = self.config.basis, rank_rtol(self.dtype)
-        own = [p.concept for p in prompts]
-        rows, kept = stack_rows(own), stack_rows(protected)
-        truncated = settings.protection == "truncated"
-        span = row_space(kept, settings.tolerance if truncated else rtol)
-        basis = concept_basis(rows, span, energy=settings.energy if truncated else 1.0)
-        full = settings.protection == "full"
-        directions = null_space(kept, rtol) if full else basis.rows
-        floor = noise_floor(self.dtype, len(directions), rows.shape[1])
-        threshold = settings.dead_zone if truncated else floor
-        zone = choose_dead_zone(directions, own, protected, threshold=threshold, floor=floor)
-        if not truncated:
-            # Exact bases need a dead zone only against rounding.
-            zone = replace(zone, threshold=max(floor, _HEADROOM * zone.largest_protected))
-        return Plan(
-            concept, prompts, protected, span, directions, zone, basis.surviving, basis.energy_kept
-        )
-
-    def closed_form_or_refine(self, plan: Plan) -> Erasure:
-        zone, method = plan.dead_zone, self.config.method
+    def closed_form_and_refine(self, plans: Sequence[Plan]) -> list[Erasure]:
         started = time.perf_counter()
-        if method == "refine":
-            n_basis = len(plan.basis)
-            coef = {k: torch.zeros(w.shape[0], n_basis) for k, w in self.weights.items()}
+        if self.config.method == "refine":
+            coefs = [self._zero(plan) for plan in plans]
         else:
-            basis = self.config.basis
-            shift = token_map(
-                plan.prompts, plan.basis, zone.largest_protected, basis.ridge, basis.push
-            )
-            coef = closed_form_coef(shift, self.weights)
-        start = self._increment(plan, coef)
-        if method == "closed form":
-            return self._finish(start, plan, started)
-        return self._refined(start, plan, started)
+            coefs = closed_form_coefs([self._shift(p) for p in plans], self.weights)
+        starts = [self._increment(p, c) for p, c in zip(plans, coefs, strict=True)]
+        if self.config.method == "closed form":
+            return self._measured(starts, plans, started)
+        return [self._refined(s, p) for s, p in zip(starts, plans, strict=True)]
 
-    def _refined(self, start: Increment, plan: Plan, started: float) -> Erasure:
+    def _zero(self, plan: Plan) -> dict[str, Tensor]:
+        return {k: torch.zeros(w.shape[0], len(plan.basis)) for k, w in self.weights.items()}
+
+    def _shift(self, plan: Plan) -> Tensor:
+        basis, least = self.config.basis, plan.dead_zone.largest_protected
+        return token_map(plan.prompts, plan.basis, least, basis.ridge, basis.push)
+
+    def _measured(
+        self, increments: Sequence[Increment], plans: Sequence[Plan], started: float
+    ) -> list[Erasure]:
+        """All at once; the time is shared evenly."""
+        prompts = [plan.furthest for plan in plans]
+        leaks = measure_leaks(increments, prompts, self.weights, self.dtype)
+        seconds = (time.perf_counter() - started) / len(plans)
+        found: list[Erasure] = []
+        for number, parts in enumerate(zip(increments, plans, leaks, strict=True), start=1):
+            increment, plan, leak = parts
+            self.on_step(Progress(plan.concept.name, number, len(plans)))
+            made = replace(increment.provenance, leak=asdict(leak))
+            found.append(Erasure(replace(increment, provenance=made), plan, leak, seconds=seconds))
+        return found
+
+    def _refined(self, start: Increment, plan: Plan) -> Erasure:
+        started = time.perf_counter()
         settings, generator = self.config.refine, self._generator()
         denoiser = self._counting()
         prompts = self.concepts.prompts_of(plan.concept)
@@ -286,7 +245,7 @@ class _Run:
     def _finish(
         self, increment: Increment, plan: Plan, started: float, **measured: object
     ) -> Erasure:
-        leak = measure_leak(increment, plan.protected, self.weights, self.dtype)
+        leak = measure_leak(increment, plan.furthest, self.weights, self.dtype)
         made = replace(increment.provenance, leak=asdict(leak))
         seconds = time.perf_counter() - started
         return Erasure(replace(increment, provenance=made), plan, leak, seconds=seconds, **measured)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from .application import token_mask
 from .embeddings import EncodedPrompt
 from .increment import Increment
 
-__all__ = ["Leak", "measure_leak"]
+__all__ = ["Leak", "measure_leak", "measure_leaks"]
 
 
 _TINY = torch.finfo(torch.float32).tiny
@@ -49,30 +49,67 @@ def measure_leak(
         weights: W by module path, `[d_out, d_text]`.
         dtype: in which the model will receive the prompts.
     """
-    basis = increment.basis.float()
-    layers = {k: w.to("cpu", torch.float32) for k, w in weights.items() if k in increment.coef}
-    worst = Leak(0.0, 0.0, "")
-    for prompt in prompts:
+    return measure_leaks([increment], [prompts], weights, dtype)[0]
+
+
+def measure_leaks(
+    increments: Sequence[Increment],
+    prompts: Sequence[Sequence[EncodedPrompt]],
+    weights: Mapping[str, Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> list[Leak]:
+    """The leaks of many increments, each on prompts of its own; every weight is read once."""
+    looks = [_Look(i, p, dtype) for i, p in zip(increments, prompts, strict=True)]
+    tokens = torch.cat([look.tokens for look in looks])
+    unique, places = torch.unique(tokens, dim=0, return_inverse=True)
+    shares = places.split([len(look.tokens) for look in looks])
+    for module, weight in weights.items():
+        out = (unique @ weight.to("cpu", torch.float32).T).norm(dim=1).clamp_min(_TINY)
+        for look, share in zip(looks, shares, strict=True):
+            look.see(module, out[share])
+    return [look.found() for look in looks]
+
+
+class _Look:
+    """One increment and the tokens that reach furthest into it."""
+
+    def __init__(
+        self, increment: Increment, prompts: Sequence[EncodedPrompt], dtype: torch.dtype
+    ) -> None:
+        self._increment, self._prompts = increment, prompts
+        parts = [self._furthest(p, dtype) for p in prompts]
+        width = increment.basis.shape[1]
+        self.tokens = torch.cat([e for e, _ in parts]) if parts else torch.zeros(0, width)
+        self._acted_on = torch.cat([m for _, m in parts]) if parts else torch.zeros(0)
+        self._owner = [i for i, (e, _) in enumerate(parts) for _ in range(len(e))]
+        self._z = self.tokens @ increment.basis.float().T
+        self._worst = torch.zeros(len(self.tokens))
+
+    def _furthest(self, prompt: EncodedPrompt, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         e = prompt.embeddings.to("cpu", torch.float32)
-        z = e @ basis.T
-        mask = token_mask(z.norm(dim=-1), e.norm(dim=-1), increment, dtype)
-        far = (
-            (z.norm(dim=-1) / e.norm(dim=-1).clamp_min(_TINY))
-            .topk(min(_N_FURTHEST, len(e)))
-            .indices
+        component, length = (e @ self._increment.basis.float().T).norm(dim=1), e.norm(dim=1)
+        mask = token_mask(component, length, self._increment, dtype)
+        far = (component / length.clamp_min(_TINY)).topk(min(_N_FURTHEST, len(e))).indices
+        return e[far], mask[far]
+
+    def see(self, module: str, size: Tensor) -> None:
+        """Takes the size of a layer's output for each token."""
+        if module in self._increment.coef:
+            moved = self._z @ self._increment.coef[module].float().T
+            self._worst = torch.maximum(self._worst, moved.norm(dim=1) / size)
+
+    def found(self) -> Leak:
+        if not len(self._worst):
+            return Leak(0.0, 0.0, "")
+        at = int(self._worst.argmax())
+        exact = float((self._worst * self._acted_on).max())
+        return Leak(
+            _three_digits(float(self._worst[at])),
+            _three_digits(exact),
+            self._prompts[self._owner[at]].text,
         )
-        ratios = torch.stack(
-            [_ratio(increment.coef[k], z[far], layers[k], e[far]) for k in increment.coef]
-        )
-        linear = float(ratios.max())
-        exact = float((ratios * mask[far]).max())
-        if linear >= worst.linear:
-            worst = Leak(linear, max(exact, worst.exact), prompt.text)
-        else:
-            worst = Leak(worst.linear, max(exact, worst.exact), worst.prompt)
-    return worst
 
 
-def _ratio(coef: Tensor, z: Tensor, weight: Tensor, e: Tensor) -> Tensor:
-    moved = (z @ coef.float().T).norm(dim=-1)
-    return moved / (e @ weight.T).norm(dim=-1).clamp_min(_TINY)
+def _three_digits(value: float) -> float:
+    """What is measured of many together has other last bits than measured alone."""
+    return float(f"{value:.3g}")

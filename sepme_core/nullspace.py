@@ -56,6 +56,11 @@ class Span:
         """Number of directions."""
         return len(self.basis)
 
+    @property
+    def left_out(self) -> float:
+        """The same bound, absolute: no row has more than this outside the span."""
+        return self.truncated * float(self.singular_values[0])
+
     def reject(self, rows: Tensor) -> Tensor:
         """What of `rows` lies outside the span."""
         return rows - (rows @ self.basis.T) @ self.basis
@@ -76,16 +81,18 @@ class Basis:
     energy_kept: float
 
 
-def row_space(rows: Tensor, rtol: float = RANK_RTOL) -> Span:
+def row_space(rows: Tensor, rtol: float = RANK_RTOL, absolute: float = 0.0) -> Span:
     """Orthonormal basis of the span of `rows`.
 
     Args:
         rows: `[n, d_text]` float64.
         rtol: directions below this share of the largest singular value are left out, in [0, 1).
             Larger protects less and leaves more room (truncated protection).
+        absolute: directions with a smaller singular value are left out as well: no row loses more
+            than this of its length, however many rows there are.
     """
     _, values, directions = torch.linalg.svd(rows, full_matrices=False)
-    rank = int((values > rtol * values[0]).sum())
+    rank = int((values > max(rtol * float(values[0]), absolute)).sum())
     left_out = float(values[rank] / values[0]) if rank < len(values) else 0.0
     return Span(directions[:rank], values, left_out)
 

@@ -40,13 +40,14 @@ def _block(erasure: Erasure) -> list[str]:
 def _directions(erasure: Erasure) -> list[str]:
     plan, leak = erasure.plan, erasure.leak
     assert plan is not None and leak is not None
-    zone, width = plan.dead_zone, plan.basis.shape[1]
+    zone, room = plan.dead_zone, plan.capacity
     lines = [
-        f"- protects {len(plan.protected)} prompts: {plan.protected_span.rank} of {width} "
-        f"directions used, {width - plan.protected_span.rank} left; the strongest one left out has "
-        f"{plan.protected_span.truncated:.2g} of the strongest",
-        f"- acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept lies outside "
-        f"the protected ones, {plan.energy_kept:.1%} of that is kept",
+        f"- protects {len(plan.protected)} prompts: {room.used} of {room.width} directions used, "
+        f"{room.left} left; a protected token has at most {room.truncated:.2g} of its length "
+        "outside them",
+        f"- acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept is out of "
+        f"sight of the protected ones, {plan.energy_kept:.1%} of that is kept; most alike is "
+        f"{plan.neighbour[0]!r} (cosine {plan.neighbour[1]:.2f})",
         f"- dead zone {zone.threshold:.3g}: protected tokens reach {zone.largest_protected:.3g} "
         f"({zone.nearest!r}), the concept's own at least {zone.smallest_concept:.3g}; "
         f"margin {zone.margin:.3g}",

@@ -16,11 +16,12 @@ ALLOWED = {"torch", "safetensors", "sepme_core"}
 LAYERS = [
     {"errors"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
+    {"separation"},
     {"closed_form", "dead_zone"},
     {"increment"},
     {"application", "increment_file"},
-    {"leak", "paper", "refine"},
-    {"erase"},
+    {"leak", "paper", "planning", "refine"},
+    {"erase", "reseparate"},
     {"report"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

