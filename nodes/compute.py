@@ -11,11 +11,12 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import ConceptSet, parse_names
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig
 from ..sepme_core.erase import Erasure, erase
-from ..sepme_core.increment import Provenance, Stack
+from ..sepme_core.increment import Stack
 from ..sepme_core.report import report
 from . import host
 from .common import ConceptsType, StackType, schema
 from .plots import erasure_plot
+from .session import open_session
 
 __all__ = ["Compute"]
 
@@ -206,31 +207,20 @@ def _compute(  # noqa: PLR0913
     progress: host.NodeProgress,
 ) -> list[Erasure]:
     chosen = concepts.choose(names)
-    plain = host.without_increments(model)
-    family = host.family_of(plain)
-    provenance = Provenance(
-        family=family.name,
-        base=host.base_fingerprint(plain),
-        text_encoder=host.text_encoder_fingerprint(clip),
-    )
-    if known:
-        increments = [e.increment for e in known.entries]
-        host.check_same_encoder(increments, provenance.text_encoder)
-    dtype = host.compute_dtype(plain)
-    encode = host.encode_prompts(clip, dtype, family.d_text)
+    session = open_session(model, clip, known)
     denoiser = latents = None
     if config.method != "closed form":
-        denoiser = host.HostDenoiser(plain, clip, resolution, progress.drawing)
+        denoiser = host.HostDenoiser(session.model, clip, resolution, progress.drawing)
         denoiser.load()
         latents = denoiser.model_latents(latent["samples"]) if latent else None
     return erase(
         concepts,
         chosen,
-        encode,
-        host.text_only_weights(plain),
+        session.encode,
+        session.weights,
         config,
-        dtype=dtype,
-        provenance=provenance,
+        dtype=session.dtype,
+        provenance=session.provenance,
         denoiser=denoiser,
         latents=latents,
         on_step=progress,

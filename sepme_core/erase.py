@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 from torch import Tensor
 
+from .anchors import with_anchors
 from .closed_form import closed_form_coefs, token_map
 from .concepts import Concept, ConceptSet
 from .config import EraseConfig
@@ -82,6 +83,7 @@ def erase(
             f"Pictures are given for {len(chosen)} concepts at once, but they show one. Name a "
             "single concept to erase, or leave the pictures away."
         )
+    concepts, chosen = with_anchors(concepts, chosen, encode)
     run = _Run(
         concepts,
         encode,

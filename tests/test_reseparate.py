@@ -92,7 +92,8 @@ def test_sixth_concept_changes_nobodys_protected_prompts_by_a_bit():
         before, after = (b("block.to_k", e) for b in branches)
         assert (before is None and after is None) or torch.equal(before, after), prompt
     e = ENCODE.batch("rocket")
-    assert branches[0]("block.to_k", e) is None and branches[1]("block.to_k", e) is not None
+    before, after = (b("block.to_k", e) for b in branches)
+    assert before is None or not torch.equal(before, after), "and the rocket itself is moved"
 
 
 def test_concept_set_is_found_again_from_the_increments_alone():

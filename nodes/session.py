@@ -1,0 +1,56 @@
+"""A host MODEL and its CLIP as the core wants them, for one run of a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..sepme_core.embeddings import TextEncoder
+from ..sepme_core.increment import Provenance, Stack
+from . import host
+
+__all__ = ["Session", "open_session"]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What computing and measuring need.
+
+    Args:
+        model: a clone of the host's model without increments.
+        encode: prompts -> embeddings, rounded as the model will receive them.
+        weights: of the text-only layers by module path, `[d_out, d_text]` float32.
+        dtype: in which the model receives prompts.
+        provenance: family and fingerprints.
+    """
+
+    model: Any
+    encode: TextEncoder
+    weights: dict[str, Tensor]
+    dtype: torch.dtype
+    provenance: Provenance
+
+
+def open_session(model: Any, clip: Any, stack: Stack | None = None) -> Session:
+    """Looks at a MODEL and its CLIP; neither is changed.
+
+    Args:
+        stack: increments that shall be used with them.
+    Raises:
+        IncompatibleError: an unknown model family, or a stack from another text encoder.
+    """
+    plain = host.without_increments(model)
+    family = host.family_of(plain)
+    provenance = Provenance(
+        family=family.name,
+        base=host.base_fingerprint(plain),
+        text_encoder=host.text_encoder_fingerprint(clip),
+    )
+    if stack:
+        host.check_same_encoder([e.increment for e in stack.entries], provenance.text_encoder)
+    dtype = host.compute_dtype(plain)
+    encode = host.encode_prompts(clip, dtype, family.d_text)
+    return Session(plain, encode, host.text_only_weights(plain), dtype, provenance)

@@ -1,0 +1,55 @@
+"""What an erased concept falls back to, when the user leaves the choice to us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .concepts import NEAREST, Concept, ConceptSet, name_key
+from .embeddings import EncodedPrompt, TextEncoder, unit_rows
+from .errors import ConceptError
+
+__all__ = ["with_anchors"]
+
+
+def with_anchors(
+    concepts: ConceptSet, chosen: Sequence[Concept], encode: TextEncoder
+) -> tuple[ConceptSet, list[Concept]]:
+    """The same concepts with every `NEAREST` replaced by a name.
+
+    Candidates are the protected names, and the concepts of the set that are not being erased.
+    Nearest is the largest cosine between the mean embeddings of the names' words, after what all
+    names have in common is taken off.
+
+    Raises:
+        ConceptError: nothing that stays could serve.
+    """
+    if all(c.anchor != NEAREST for c in chosen):
+        return concepts, list(chosen)
+    gone = {name_key(n) for c in chosen for n in c.names}
+    candidates = [c.name for c in concepts.concepts if name_key(c.name) not in gone]
+    candidates += concepts.protected_concepts
+    if not candidates:
+        raise ConceptError(
+            f"The anchor {NEAREST!r} needs a concept that stays: list one under "
+            "protected_concepts, or name an anchor."
+        )
+    found = {c.name: _nearest(c, candidates, encode) for c in chosen if c.anchor == NEAREST}
+    anchored = tuple(replace(c, anchor=found.get(c.name, c.anchor)) for c in concepts.concepts)
+    names = {c.name for c in chosen}
+    return replace(concepts, concepts=anchored), [c for c in anchored if c.name in names]
+
+
+def _nearest(concept: Concept, candidates: Sequence[str], encode: TextEncoder) -> str:
+    own, *others = (_mean_word(p) for p in encode([concept.name, *candidates]))
+    rows = torch.stack([own, *others])
+    rows = torch.nn.functional.normalize(rows - rows.mean(0), dim=1)
+    return candidates[int((rows[1:] @ rows[0]).argmax())]
+
+
+def _mean_word(prompt: EncodedPrompt) -> Tensor:
+    """Mean of the words between the marks, `[d_text]`."""
+    return unit_rows(prompt.embeddings[1 : max(prompt.n_words - 1, 2)]).mean(0)
