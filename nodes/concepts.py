@@ -10,6 +10,7 @@ from ..sepme_core.concepts import (
     parse_concepts,
     parse_lines,
 )
+from . import preserve as lists
 from .common import ConceptsType, schema
 
 __all__ = ["Concepts"]
@@ -56,20 +57,54 @@ class Concepts(io.ComfyNode):
                     tooltip="Whole prompts that must not change, one a line, used as they are. "
                     "The empty prompt is always among them.",
                 ),
+                io.String.Input(
+                    "preserve",
+                    multiline=True,
+                    default="",
+                    optional=True,  # as the next: workflows saved before them stay valid
+                    tooltip="Ordinary captions, one a line, hundreds if you like. They are kept as "
+                    "well as possible behind everything protected above. Captions that name an "
+                    "erased concept are left out.",
+                ),
+                io.Combo.Input(
+                    "preserve_list",
+                    options=lists.list_preserve(),
+                    default=lists.GENERAL,
+                    optional=True,
+                    tooltip="A list of captions added to those: the general one of this pack, "
+                    "none, or a text file in models/sepme/preserve.",
+                ),
             ],
             outputs=[ConceptsType.Output(display_name="concepts", tooltip="For SepME Compute.")],
         )
 
     @classmethod
+    def validate_inputs(cls, preserve_list: str | None = lists.GENERAL) -> bool | str:
+        """Refuses a list that vanished before anything runs; a linked one is not known yet."""
+        return (None if preserve_list is None else lists.refusal(preserve_list)) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, preserve_list: str | None = lists.GENERAL, **_: object) -> str:
+        """Runs again when the list on disk changed."""
+        return lists.list_stamp(preserve_list)
+
+    @classmethod
     def execute(
-        cls, concepts: str, templates: str, protected_concepts: str, protected_prompts: str
+        cls,
+        concepts: str,
+        templates: str,
+        protected_concepts: str,
+        protected_prompts: str,
+        preserve: str = "",
+        preserve_list: str = lists.GENERAL,
     ) -> io.NodeOutput:
-        """Parses and checks; see `ConceptSet` for the errors."""
+        """Parses and checks; see `ConceptSet` and `read_preserve` for the errors."""
         return io.NodeOutput(
             ConceptSet(
                 parse_concepts(concepts),
                 parse_lines(templates),
                 parse_lines(protected_concepts),
                 parse_lines(protected_prompts),
+                lists.captions(preserve_list, preserve),
             )
         )

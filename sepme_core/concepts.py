@@ -81,6 +81,7 @@ class ConceptSet:
         templates: sentences with `{}` where the name goes. The bare name is always used as well.
         protected_concepts: names used in the templates like the concepts, but never erased.
         protected_prompts: whole prompts kept as they are; the empty prompt is always among them.
+        preserve: ordinary captions, hundreds of them, protected softly behind everything else.
 
     Raises:
         ConceptError: for empty or repeated names, templates without `{}`, or a concept that is
@@ -91,6 +92,7 @@ class ConceptSet:
     templates: tuple[str, ...] = DEFAULT_TEMPLATES
     protected_concepts: tuple[str, ...] = ()
     protected_prompts: tuple[str, ...] = ()
+    preserve: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.concepts:

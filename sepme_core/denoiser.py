@@ -73,11 +73,12 @@ class Progress:
     """Where a computation stands.
 
     Args:
-        concept: what is being erased.
-        step, max_steps: optimiser steps done and allowed; concepts for the closed form.
+        concept: what is being erased, or read.
+        step, max_steps: optimiser steps done and allowed; where nothing is trained, units.
         statistic: the momentum statistic of the correlation; erasing stops at `tau`. None where
             nothing is trained.
         evaluations: denoiser evaluations so far, forward = 1, backward = 2, per picture.
+        unit: what is counted where nothing is trained.
     """
 
     concept: str
@@ -86,6 +87,7 @@ class Progress:
     statistic: float | None = None
     tau: float = 0.0
     evaluations: int = 0
+    unit: str = "concepts"
 
 
 OnStep = Callable[[Progress], None]

@@ -17,7 +17,7 @@ LAYERS = [
     {"errors"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
     {"separation"},
-    {"closed_form", "dead_zone"},
+    {"anchors", "closed_form", "dead_zone", "preserve"},
     {"increment"},
     {"application", "increment_file"},
     {"leak", "paper", "planning", "refine"},

@@ -46,7 +46,7 @@ class NodeProgress:
         comfy.model_management.throw_exception_if_processing_interrupted()
         self._bar.update_absolute(at.step, at.max_steps)
         if at.statistic is None:
-            self._say(f"{at.concept}: {at.step} of {at.max_steps} concepts")
+            self._say(f"{at.concept}: {at.step} of {at.max_steps} {at.unit}")
         else:
             self._say(
                 f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "

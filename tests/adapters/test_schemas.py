@@ -9,7 +9,14 @@ from sepme_pack.nodes.common import schema
 
 # Saved workflows store widget values by position: append only, never reorder, never remove.
 WIDGETS = {
-    "SepME_Concepts": ["concepts", "templates", "protected_concepts", "protected_prompts"],
+    "SepME_Concepts": [
+        "concepts",
+        "templates",
+        "protected_concepts",
+        "protected_prompts",
+        "preserve",
+        "preserve_list",
+    ],
     "SepME_Compute": [
         "method",
         "erase",

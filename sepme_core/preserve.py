@@ -1,0 +1,198 @@
+"""Preserve lists: ordinary captions, protected softly by the second moment of their rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import StringIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .denoiser import OnStep, Progress
+from .embeddings import EncodedPrompt, TextEncoder, unit_rows
+from .errors import ConceptError
+
+__all__ = [
+    "Moment",
+    "general_captions",
+    "parse_preserve",
+    "read_preserve",
+    "second_moment",
+    "without_names",
+]
+
+MAX_LINES = 100_000
+MAX_LENGTH = 2000  # characters of a line
+_GENERAL = Path(__file__).with_name("data") / "general.txt"
+_MOST_BYTES = 4 * MAX_LENGTH + len("\r\n")  # of a line in UTF-8
+_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_SAVE_AS_UTF8 = (
+    "Expected: plain text in UTF-8, one caption a line. Open it in a text editor and save it "
+    "again with the encoding UTF-8 (in Notepad: Save as, Encoding: UTF-8)."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What ordinary language looks like to a model's text-only layers.
+
+    For a direction v, v M vᵀ is how strongly a caption answers to it, all its tokens together.
+
+    Args:
+        matrix: M, `[d_text, d_text]` float64: the sum of w² e eᵀ over a caption's unit rows e,
+            weighted as in `EncodedPrompt.weights`; the mean over all captions.
+        n_prompts: captions behind it.
+    """
+
+    matrix: Tensor
+    n_prompts: int
+
+
+def second_moment(
+    prompts: Sequence[str], encode: TextEncoder, on_step: OnStep = lambda _: None, batch: int = 64
+) -> Moment:
+    """The second moment of prompts; memory does not grow with their number.
+
+    Args:
+        prompts: at least one.
+        encode: called with at most `batch` prompts at once.
+        on_step: called after every batch; raising from it cancels.
+    Raises:
+        ConceptError: there is no prompt.
+    """
+    if not prompts:
+        raise ConceptError("There is no caption to preserve: the list is empty.")
+    total = torch.zeros((), dtype=torch.float64)
+    for start in range(0, len(prompts), batch):
+        part = prompts[start : start + batch]
+        total = total + _moment_of(encode(part))
+        on_step(Progress("preserve list", start + len(part), len(prompts), unit="captions"))
+    return Moment(total / len(prompts), len(prompts))
+
+
+def _moment_of(encoded: Sequence[EncodedPrompt]) -> Tensor:
+    rows = unit_rows(torch.cat([p.embeddings for p in encoded]))
+    rows *= torch.cat([p.weights() for p in encoded])[:, None]
+    return rows.T @ rows
+
+
+def without_names(captions: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    """The captions that name nothing of what is erased: those must not be preserved.
+
+    Names count as whole words, whatever their capitals, in the singular and in the plural.
+    """
+    unwanted = {spelling for name in names for spelling in _spellings(_words(name))}
+    lengths = sorted(set(map(len, unwanted)))
+
+    def names_one(caption: str) -> bool:
+        words = _words(caption)
+        return any(words[i : i + n] in unwanted for n in lengths for i in range(len(words) - n + 1))
+
+    return tuple(c for c in captions if not names_one(c))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\w+", text.casefold()))
+
+
+def _spellings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """A name with its last word in the singular and in the plural."""
+    if not words:
+        return
+    *first, last = words
+    endings = [last, f"{last}s", f"{last}es"]
+    if last.endswith("s"):
+        endings.append(last[:-1])
+    if last.endswith("y"):
+        endings.append(f"{last[:-1]}ies")
+    yield from ((*first, ending) for ending in endings if ending)
+
+
+@cache
+def general_captions() -> tuple[str, ...]:
+    """The list that comes with the pack: hundreds of ordinary captions of every kind."""
+    return read_preserve(_GENERAL)
+
+
+def parse_preserve(text: str) -> tuple[str, ...]:
+    """Captions from a text field, one a line, each once; `#` starts a comment line.
+
+    Raises:
+        ConceptError: too many lines, or a line that is too long.
+    """
+    return _captions(StringIO(text), "The preserve field")
+
+
+def read_preserve(path: Path) -> tuple[str, ...]:
+    """Captions from a plain text file in UTF-8; a file that is too long is not read to its end.
+
+    Raises:
+        ConceptError: not readable, not UTF-8, binary, without captions, too many lines, or a line
+            that is too long.
+    """
+    what = f"The preserve list {path.name!r}"
+    try:
+        with path.open("rb") as file:
+            captions = _captions(_decoded(file.readline, what), what)
+    except OSError as error:
+        raise ConceptError(f"{what} cannot be read: {error.strerror or error}.") from error
+    if not captions:
+        raise ConceptError(
+            f"{what} holds no caption. Write one a line, or choose 'none' to preserve nothing more."
+        )
+    return captions
+
+
+def _captions(lines: Iterable[str], what: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if number > MAX_LINES:
+            raise ConceptError(
+                f"{what} has more than {MAX_LINES} lines. A few hundred varied captions are "
+                "enough; take a sample of yours."
+            )
+        if len(line) > MAX_LENGTH:
+            raise _too_long(what, number)
+        if line and not line.startswith("#"):
+            found[line] = None
+    return tuple(found)
+
+
+def _decoded(readline: Callable[[int], bytes], what: str) -> Iterator[str]:
+    """A file's lines; never more than one in memory, and of an endless one only the beginning."""
+    number = 0
+    while raw := readline(_MOST_BYTES):
+        number += 1
+        if number == 1:
+            if raw.startswith(_UTF16_MARKS):
+                raise ConceptError(f"{what} is in UTF-16. {_SAVE_AS_UTF8}")
+            raw = raw.removeprefix(_UTF8_MARK)
+        if (zero := raw.find(b"\0")) >= 0:
+            raise ConceptError(
+                f"{what} is no text: line {number} has a zero byte at place {zero + 1}, as "
+                f"binary files and UTF-16 do. {_SAVE_AS_UTF8}"
+            )
+        if len(raw) == _MOST_BYTES and not raw.endswith(b"\n"):
+            raise _too_long(what, number)
+        yield _utf8(raw, what, number)
+
+
+def _utf8(raw: bytes, what: str, number: int) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConceptError(
+            f"{what} is not UTF-8: line {number} has the byte 0x{raw[error.start]:02X} at place "
+            f"{error.start + 1}. {_SAVE_AS_UTF8}"
+        ) from error
+
+
+def _too_long(what: str, number: int) -> ConceptError:
+    return ConceptError(
+        f"Line {number} of {what[0].lower()}{what[1:]} is longer than {MAX_LENGTH} characters. "
+        "Write one caption a line."
+    )
