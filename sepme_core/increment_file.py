@@ -9,8 +9,6 @@ keys.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +16,13 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from .concepts import Concept
 from .dead_zone import DeadZone
 from .errors import IncrementFileError, SepMEError
 from .increment import Increment, Provenance
+from .safetensors_file import to_safetensors, write_file
 
 __all__ = ["FORMAT_VERSION", "read_increment", "to_bytes", "write_increment"]
 
@@ -38,25 +36,12 @@ def write_increment(increment: Increment, path: Path, *, overwrite: bool = False
     Raises:
         IncrementFileError: the file exists and `overwrite` is off, or cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise IncrementFileError(
-            f"{path.name} exists already. Turn overwrite on, or save into another folder."
-        )
-    data = to_bytes(increment)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, data)
-    except OSError as error:
-        raise IncrementFileError(
-            f"{path.name} could not be written: {error.strerror or error}. "
-            "Check free space and permissions of the folder; nothing was left behind."
-        ) from error
+    write_file(path, to_bytes(increment), overwrite=overwrite)
 
 
 def to_bytes(increment: Increment) -> bytes:
     """The file's content; equal increments give equal bytes."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in increment.tensors().items()}
-    return _sorted_header(save(tensors, _metadata(increment)))
+    return to_safetensors(increment.tensors(), _metadata(increment))
 
 
 def read_increment(path: Path) -> Increment:
@@ -171,18 +156,6 @@ def _texts(values: Any) -> tuple[str, ...]:
     return tuple(_text(value) for value in cast("list[Any]", values))
 
 
-def _sorted_header(data: bytes) -> bytes:
-    """The same file with its header's keys in order: safetensors writes metadata in a random one.
-
-    Layout of safetensors: the header's size in 8 bytes, the header padded to a multiple of 8, then
-    the tensors at offsets that count from the header's end.
-    """
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[end:]
-
-
 def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     groups: dict[str, dict[str, Tensor]] = {"basis": {}, "coef": {}, "full": {}}
     for key, tensor in tensors.items():
@@ -217,17 +190,3 @@ def _check_orthonormal(basis: Tensor) -> None:
             f"the rows of basis.context are not orthonormal (off by {error:.2g}): the file was "
             "changed after it was written."
         )
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    # Opened the ordinary way, so that it gets the permissions that the user's files have.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -15,6 +15,7 @@ ALLOWED = {"torch", "safetensors", "sepme_core"}
 # A module may import only modules of the layers above its own line.
 LAYERS = [
     {"errors"},
+    {"safetensors_file"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
     {"separation"},
     {"anchors", "closed_form", "dead_zone", "preserve"},
@@ -23,9 +24,10 @@ LAYERS = [
     {"leak", "paper", "planning", "refine"},
     {"erase", "reseparate"},
     {"report"},
+    {"lora"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-FILE_FORMAT_MAY_KNOW = {"concepts", "dead_zone", "errors", "increment"}
+FILE_FORMAT_MAY_KNOW = {"concepts", "dead_zone", "errors", "increment", "safetensors_file"}
 
 
 def imports(source: str, package: str = "sepme_core") -> Iterator[str]:
