@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from comfy.weight_adapter import LoRAAdapter
 from torch import Tensor
 
 from ...sepme_core.application import StackBranch, attached, check_fits
 from ...sepme_core.concepts import name_key
 from ...sepme_core.errors import ConceptError, IncompatibleError
 from ...sepme_core.increment import Increment, Stack
-from .layers import PREFIX, base_fingerprint, family_of, matching_layers
+from .layers import base_fingerprint, family_of, matching_layers
+from .merging import KEY, merge, unmerge
 
 __all__ = [
     "KEY",
@@ -31,7 +30,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-KEY = "sepme"
 
 
 @dataclass(frozen=True)
@@ -110,14 +108,6 @@ class _Exact:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class _Merged:
-    """What was merged into a clone's weights, kept to take it out again."""
-
-    stack: Stack
-    patches: Mapping[str, Any]
-
-
 def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
     """A clone whose text-only layers add the stack to their outputs.
 
@@ -156,7 +146,7 @@ def apply_merged(model: Any, stack: Stack, window: Window) -> Any:
     clone = model.clone()
     earlier = clone.get_attachment(KEY)
     joined = earlier.stack + stack if earlier else stack
-    return _merge(_unmerge(clone), joined)
+    return merge(unmerge(clone), joined)
 
 
 def remove(model: Any, names: Sequence[str]) -> Any:
@@ -178,7 +168,7 @@ def remove(model: Any, names: Sequence[str]) -> Any:
     for wrapper in exact:
         clone = _with_exact(clone, _drop(wrapper.stack, unwanted), wrapper.window)
     merged = clone.get_attachment(KEY)
-    return _merge(_unmerge(clone), _drop(merged.stack, unwanted)) if merged else clone
+    return merge(unmerge(clone), _drop(merged.stack, unwanted)) if merged else clone
 
 
 def applied(model: Any) -> list[Stack]:
@@ -228,49 +218,6 @@ def _note_other_base(increments: Sequence[Increment], base: str) -> None:
             "as the text encoder is the same; how well it erases was not measured here.",
             ", ".join(others),
         )
-
-
-def _merge(clone: Any, stack: Stack) -> Any:
-    modules = sorted({m for e in stack.active() for m in e.increment.target_modules})
-    patches = {f"{PREFIX}{m}.weight": _patch(stack, m) for m in modules}
-    refused = set(patches) - set(clone.add_patches(patches))
-    if refused:
-        raise IncompatibleError(
-            f"The host took no patch for {', '.join(sorted(refused))}. Use exact mode."
-        )
-    if len(stack):
-        clone.set_attachments(KEY, _Merged(stack, patches))
-    return clone
-
-
-def _patch(stack: Stack, module: str) -> Any:
-    """The stack's change of one layer as the host takes it: low rank where it is low rank."""
-    rows = [e for e in stack.active() if module in e.increment.coef]
-    full = [
-        e.strength * e.increment.full[module] for e in stack.active() if module in e.increment.full
-    ]
-    if full:
-        low = [e.strength * e.increment.delta_weight(module) for e in rows]
-        return ("diff", (sum([*full, *low]),))
-    up = torch.cat([e.strength * e.increment.coef[module].float() for e in rows], dim=1)
-    down = torch.cat([e.increment.basis.float() for e in rows])
-    return LoRAAdapter(set(), (up, down, None, None, None, None))
-
-
-def _unmerge(clone: Any) -> Any:
-    """Takes our patches out of a fresh clone; those of LoRAs keep their places."""
-    merged = clone.get_attachment(KEY)
-    if not merged:
-        return clone
-    ours = {id(patch) for patch in merged.patches.values()}
-    for key in merged.patches:
-        kept = [p for p in clone.patches.get(key, []) if id(p[1]) not in ours]
-        clone.patches[key] = kept
-        if not kept:
-            del clone.patches[key]
-    clone.patches_uuid = uuid.uuid4()
-    clone.remove_attachments(KEY)
-    return clone
 
 
 def without_increments(model: Any) -> Any:

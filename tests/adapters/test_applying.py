@@ -3,9 +3,11 @@
 import logging
 from dataclasses import replace
 
+import comfy.lora
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy.weight_adapter import LoRAAdapter
 from sepme_pack.nodes import host
 from sepme_pack.nodes.apply import Apply, Remove
 from sepme_pack.sepme_core.dead_zone import DeadZone
@@ -81,6 +83,30 @@ def test_merged_mode_leaves_the_weights_of_the_input_model_as_they_were(model, c
     assert models.weights_digest(model.model) != before  # while the merged clone is loaded
     assert torch.equal(draw(model, clip, "cat"), plain)
     assert models.weights_digest(model.model) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_merged_mode_rounds_the_weight_and_never_the_basis(dtype, clip):
+    """Also where the host streams weights and asks for patches in the model's half precision."""
+    model = models.model("sd1", dtype=dtype)
+    stack = models.stack(model, clip, "cat")
+    merging = merged(model, stack)
+    weight = model.model.state_dict()[KEY]
+    change = stack.entries[0].increment.delta_weight(KEY.split(".", 1)[1].removesuffix(".weight"))
+    expected = (weight.float() + change).to(dtype)
+    ((_, ours, *_),) = merging.patches[KEY]
+    stock = LoRAAdapter(set(), ours.weights)
+    streamed, rounded = (
+        comfy.lora.calculate_weight(
+            [(1.0, patch, 1.0, None, None)], weight.clone(), KEY, intermediate_dtype=dtype
+        )
+        for patch in (ours, stock)
+    )
+    assert torch.equal(streamed, expected)
+    assert not torch.equal(rounded, expected)
+    draw(merging, clip, "cat")  # loads it whole
+    assert torch.equal(model.model.state_dict()[KEY], expected)
+    assert not torch.equal(model.backup[KEY].weight, expected)
 
 
 def test_without_a_dead_zone_both_modes_are_the_same_linear_map(model, clip):
