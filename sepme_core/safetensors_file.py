@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .errors import IncrementFileError
 
-__all__ = ["to_safetensors", "write_file"]
+__all__ = ["to_safetensors", "write_atomically", "write_file"]
 
 
 def to_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -34,7 +34,7 @@ def write_file(path: Path, data: bytes, *, overwrite: bool = False) -> None:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, data)
+        write_atomically(path, data)
     except OSError as error:
         raise IncrementFileError(
             f"{path.name} could not be written: {error.strerror or error}. "
@@ -54,7 +54,8 @@ def _sorted_header(data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[end:]
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces a file in one step, whatever was there; its folder must exist."""
     # Opened the ordinary way, so that it gets the permissions that the user's files have.
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.tmp")
     try:
