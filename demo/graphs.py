@@ -45,6 +45,8 @@ class Graph:
             "{} in the garden\na cute {}",
             "protected_concepts": "",
             "protected_prompts": "watermark",
+            # The demo's text encoder has random weights: ordinary language tells it nothing.
+            "preserve_list": "none",
         }
         text = "\n".join(concepts)
         return self.add("SepME_Concepts", concepts=text, **(defaults | fields)), 0
@@ -55,7 +57,7 @@ class Graph:
             "method": "closed form",
             "erase": "",
             "protection": "automatic",
-            "energy": 0.97,
+            "energy": 0.9,
             "tolerance": 0.1,
             "dead_zone": 0.0,
             "max_steps": 0,

@@ -62,7 +62,7 @@ class Compute(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "energy",
-                    default=0.97,
+                    default=0.9,
                     min=0.5,
                     max=1.0,
                     step=0.01,
@@ -223,6 +223,7 @@ def _compute(  # noqa: PLR0913
         provenance=session.provenance,
         denoiser=denoiser,
         latents=latents,
+        moment_of=session.moment_of,
         on_step=progress,
     )
 

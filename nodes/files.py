@@ -10,9 +10,10 @@ import folder_paths
 
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment
-from ..sepme_core.increment_file import read_increment, to_bytes
+from ..sepme_core.increment_file import read_increment
 
 __all__ = [
+    "cache_folder",
     "file_stamp",
     "list_increments",
     "load_increment",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 FOLDER = "sepme"
+CACHE = "cache"
 
 
 def register_folder() -> None:
@@ -36,8 +38,14 @@ def register_folder() -> None:
 
 
 def list_increments() -> list[str]:
-    """Names of all increment files, relative to the folder."""
-    return [name.replace("\\", "/") for name in folder_paths.get_filename_list(FOLDER)]
+    """Names of all increment files, relative to the folder; what is cached there is none."""
+    names = (name.replace("\\", "/") for name in folder_paths.get_filename_list(FOLDER))
+    return [name for name in names if not name.startswith(f"{CACHE}/")]
+
+
+def cache_folder() -> Path:
+    """Where results are kept that can be computed again."""
+    return Path(folder_paths.get_folder_paths(FOLDER)[0]) / CACHE
 
 
 def load_increment(name: str) -> Increment:
@@ -58,18 +66,20 @@ def file_stamp(name: str) -> str:
     return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
-def target_path(folder: str, concept: str) -> Path:
-    """Where to save a concept's increment, inside the first `models/sepme` folder.
+def target_path(folder: str, name: str, kind: str = FOLDER) -> Path:
+    """Where to save a file of that name, by default a concept's increment.
 
+    Args:
+        kind: the host's name of the model folder; the first one of that kind is used.
     Raises:
-        IncrementFileError: the folder would leave `models/sepme`.
+        IncrementFileError: the folder would leave the model folder.
     """
-    root = Path(folder_paths.get_folder_paths(FOLDER)[0]).resolve()
-    name = re.sub(r"[^\w\- ]+", "_", concept).strip() or "concept"
+    root = Path(folder_paths.get_folder_paths(kind)[0]).resolve()
+    name = re.sub(r"[^\w\- ]+", "_", name).strip() or "concept"
     path = (root / folder / f"{name}.safetensors").resolve()
     if not path.is_relative_to(root):
         raise IncrementFileError(
-            f"The folder {folder!r} lies outside models/{FOLDER}. Use a name such as 'styles'."
+            f"The folder {folder!r} lies outside models/{kind}. Use a name such as 'styles'."
         )
     return path
 
@@ -83,9 +93,9 @@ def _existing(name: str) -> Path:
     return Path(path)
 
 
-def same_content(increment: Increment, path: Path) -> bool:
-    """Whether the file already holds exactly this increment: saving again is then no conflict."""
-    return path.exists() and path.read_bytes() == to_bytes(increment)
+def same_content(data: bytes, path: Path) -> bool:
+    """Whether the file already holds exactly this: saving again is then no conflict."""
+    return path.exists() and path.read_bytes() == data
 
 
 def refuse_existing(path: Path) -> None:

@@ -55,6 +55,7 @@ class Separate(io.ComfyNode):
                 session.encode,
                 session.weights,
                 session.dtype,
+                session.moment_of,
                 host.NodeProgress(),
             )
         text = reseparation_report(results)

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..sepme_core.embeddings import TextEncoder
 from ..sepme_core.increment import Provenance, Stack
+from ..sepme_core.preserve import MomentOf
 from . import host
+from .moments import kept_moments
 
 __all__ = ["Session", "open_session"]
 
@@ -25,6 +27,7 @@ class Session:
         weights: of the text-only layers by module path, `[d_out, d_text]` float32.
         dtype: in which the model receives prompts.
         provenance: family and fingerprints.
+        moment_of: second moments of captions, kept on disk.
     """
 
     model: Any
@@ -32,6 +35,7 @@ class Session:
     weights: dict[str, Tensor]
     dtype: torch.dtype
     provenance: Provenance
+    moment_of: MomentOf
 
 
 def open_session(model: Any, clip: Any, stack: Stack | None = None) -> Session:
@@ -53,4 +57,5 @@ def open_session(model: Any, clip: Any, stack: Stack | None = None) -> Session:
         host.check_same_encoder([e.increment for e in stack.entries], provenance.text_encoder)
     dtype = host.compute_dtype(plain)
     encode = host.encode_prompts(clip, dtype, family.d_text)
-    return Session(plain, encode, host.text_only_weights(plain), dtype, provenance)
+    moment_of = kept_moments(encode, f"{provenance.text_encoder} {dtype}", host.NodeProgress())
+    return Session(plain, encode, host.text_only_weights(plain), dtype, provenance, moment_of)

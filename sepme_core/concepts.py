@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -9,11 +10,13 @@ from .errors import ConceptError
 
 __all__ = [
     "DEFAULT_TEMPLATES",
+    "NEAREST",
     "SLOT",
     "Concept",
     "ConceptPrompt",
     "ConceptSet",
     "fill",
+    "holds_name",
     "name_key",
     "parse_concepts",
     "parse_lines",
@@ -21,6 +24,8 @@ __all__ = [
 ]
 
 SLOT = "{}"
+NEAREST = "nearest"
+"""The anchor that stands for the protected concept most like the one to be erased."""
 DEFAULT_TEMPLATES = (
     "a photo of a {}",
     "a drawing of a {}",
@@ -37,7 +42,8 @@ class Concept:
     Args:
         name: what users type, e.g. `Van Gogh`.
         synonyms: other words for it, erased together with the name.
-        anchor: what is drawn instead; the empty prompt by default.
+        anchor: what is drawn instead; the empty prompt by default, `NEAREST` for the protected
+            concept that is most like it.
     """
 
     name: str
@@ -98,6 +104,7 @@ class ConceptSet:
         if not self.concepts:
             raise ConceptError("No concept is given. Write at least one, one a line.")
         _check_names(self.concepts)
+        _check_anchors(self.concepts)
         _check_templates(self.templates)
         _check_protected(self)
 
@@ -225,6 +232,17 @@ def _check_names(concepts: tuple[Concept, ...]) -> None:
             seen[name_key(name)] = concept.name
 
 
+def _check_anchors(concepts: tuple[Concept, ...]) -> None:
+    for concept in concepts:
+        for name in concept.names:
+            if holds_name(concept.anchor, name):
+                raise ConceptError(
+                    f"The anchor {concept.anchor!r} of {concept.name!r} holds {name!r}, which is "
+                    "to be erased: it would be drawn again. Use a broader word, another concept, "
+                    "or no anchor."
+                )
+
+
 def _check_templates(templates: tuple[str, ...]) -> None:
     for template in templates:
         if template.count(SLOT) != 1:
@@ -247,6 +265,13 @@ def _check_protected(concepts: ConceptSet) -> None:
 def name_key(name: str) -> str:
     """What two spellings of one name have in common: capitals and spaces do not count."""
     return " ".join(name.casefold().split())
+
+
+def holds_name(text: str, name: str) -> bool:
+    """Whether a text holds a name as whole words."""
+    words, wanted = re.findall(r"\w+", text.casefold()), re.findall(r"\w+", name.casefold())
+    starts = range(len(words) - len(wanted) + 1)
+    return bool(wanted) and any(words[i : i + len(wanted)] == wanted for i in starts)
 
 
 def _tidy(text: str) -> str:

@@ -10,10 +10,10 @@ from .errors import NonFiniteError, NotSeparableError
 
 __all__ = ["DeadZone", "choose_dead_zone"]
 
-# A third of the way from the protected rows to the concept's own. Measured on the demo model and
-# on a sentence encoder: words and objects nobody listed reach 0.2, held-out phrasings of the
-# concept stay above 0.7, so the threshold sits nearer to the protected side, but clear of it.
-POSITION = 1 / 3
+# Half-way between the protected rows and the concept's own. Measured on a sentence encoder (see
+# docs/choices.md): a third lets through 5-10 % of the protected prompts in phrasings that nobody
+# listed, a half less than 1 %, and no phrasing of a concept was missed even at 0.6.
+POSITION = 1 / 2
 # Ordinary prompts may push it further up, but never nearer to the concept than this.
 HIGHEST = 2 / 3
 

@@ -20,6 +20,7 @@ from .increment import Increment, Provenance
 from .leak import Leak, measure_leak, measure_leaks
 from .paper import train_decoupled, train_unconstrained
 from .planning import Plan, make_plans
+from .preserve import MomentOf, list_digest
 from .refine import Preconditioner, collect, noised_pictures, refine
 
 __all__ = ["Erasure", "erase"]
@@ -58,6 +59,7 @@ def erase(
     provenance: Provenance | None = None,
     denoiser: Denoiser | None = None,
     latents: Tensor | None = None,
+    moment_of: MomentOf | None = None,
     on_step: OnStep = lambda _: None,
 ) -> list[Erasure]:
     """Computes one increment for each chosen concept; nothing it is given is changed.
@@ -71,6 +73,7 @@ def erase(
         denoiser: needed by every method but the closed form.
         latents: clean pictures of the concept in the model's scale, `[n, *latent]`; drawn with the
             denoiser when absent.
+        moment_of: the second moment of captions; computed with `encode` when absent.
         on_step: called after every optimiser step; raising from it cancels.
     Raises:
         NotSeparableError: names the concept that cannot be told from the protected prompts.
@@ -97,7 +100,7 @@ def erase(
     )
     if config.method == "unconstrained":
         return [run.unconstrained(concept) for concept in chosen]
-    plans = make_plans(concepts, chosen, encode, config.basis, dtype)
+    plans = make_plans(concepts, chosen, encode, config.basis, dtype, moment_of)
     if config.method == "paper joint":
         return run.paper(plans)
     if config.method == "paper separate":
@@ -263,6 +266,7 @@ class _Run:
         used: dict[str, object] = {"name": config.method, "seed": config.seed}
         if config.method != "unconstrained":
             used["basis"] = asdict(config.basis)
+            used["preserve"] = list_digest(self.concepts.preserve)
         if config.method.endswith("refine"):
             used["refine"] = asdict(config.refine)
         if config.method.startswith(("paper", "unconstrained")):

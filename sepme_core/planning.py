@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from .embeddings import (
 )
 from .errors import NotSeparableError
 from .nullspace import concept_basis, null_space, rank_rtol, row_space
+from .preserve import Moment, MomentOf, second_moment, without_names
 from .separation import OwnSpace, Separation, own_space, share_capacity
 
 __all__ = ["Capacity", "Plan", "Separated", "make_plans", "separate"]
@@ -34,6 +36,7 @@ _CLOSE, _N_CLOSE = 1e-5, 8  # what float32 cannot tell apart, and how many are l
 _N_FURTHEST = 3  # protected prompts per concept that the leak is measured on
 # Below this share of its energy an own direction is rounding, not language.
 _LEAST_SURVIVING = 1e-3
+ORDINARY = 0.98  # share of ordinary captions that shall stay below the dead zone
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,20 @@ def make_plans(
     encode: TextEncoder,
     config: BasisConfig,
     dtype: torch.dtype,
+    moment_of: MomentOf | None = None,
 ) -> list[Plan]:
     """Directions and dead zones of all chosen concepts.
+
+    Args:
+        moment_of: the second moment of captions; computed with `encode` when absent.
 
     Raises:
         NotSeparableError: names the concept that cannot be told from the protected prompts, and
             what is in its way.
     """
     separated = config.protection == "truncated"
-    separation = separate(concepts, encode, config) if separated else None
+    moment = _moment(concepts, config, moment_of or partial(second_moment, encode=encode))
+    separation = separate(concepts, encode, config, moment) if separated else None
     found: dict[str, _Directions] = {}
     for c in chosen:
         with _refusal(concepts, c, encode):
@@ -121,11 +129,31 @@ def make_plans(
             )
     texts = _all_prompts(concepts)
     encoded = dict(zip(texts, encode(texts), strict=True))
-    peaks = peak_components(list(encoded.values()), [found[c.name].basis for c in chosen])
+    bases = [found[c.name].basis for c in chosen]
+    peaks = peak_components(list(encoded.values()), bases)
+    ordinary = _ordinary(moment, bases)
     return [
-        _plan(concepts, c, encode, config, dtype, found[c.name], encoded, peaks[:, i])
+        _plan(concepts, c, encode, config, dtype, found[c.name], encoded, peaks[:, i], ordinary[i])
         for i, c in enumerate(chosen)
     ]
+
+
+def _moment(concepts: ConceptSet, config: BasisConfig, moment_of: MomentOf) -> Moment | None:
+    """Of the preserve list, less the captions that name what is to be told apart."""
+    names = [n for c in concepts.concepts for n in c.names]
+    captions = without_names(concepts.preserve, names)
+    return moment_of(captions) if captions and config.protection == "truncated" else None
+
+
+def _ordinary(moment: Moment | None, bases: Sequence[Tensor]) -> list[float]:
+    """What nearly all ordinary captions stay below, for each basis.
+
+    Rounded, as what is measured of many bases together has other last bits than of one alone.
+    """
+    if moment is None or not moment.sample:
+        return [0.0] * len(bases)
+    peaks = peak_components(moment.sample, bases)
+    return [round(float(p.quantile(ORDINARY)), 4) for p in peaks.unbind(1)]
 
 
 def _plan(  # noqa: PLR0913
@@ -137,6 +165,7 @@ def _plan(  # noqa: PLR0913
     found: _Directions,
     encoded: Mapping[str, EncodedPrompt],
     peaks: Tensor,
+    ordinary: float,
 ) -> Plan:
     prompts = concepts.prompts_of(concept)
     own = {p.text for p in prompts}
@@ -146,7 +175,7 @@ def _plan(  # noqa: PLR0913
     _sharpen(protected, max(protected.values()), encoded, found.basis)
     _sharpen(shown, min(shown.values()), encoded, found.basis)
     with _refusal(concepts, concept, encode):
-        zone = _dead_zone(shown, protected, found.basis, config, dtype)
+        zone = _dead_zone(shown, protected, found.basis, config, dtype, ordinary)
     anchors = encode([p.anchored for p in prompts])
     furthest = sorted(protected, key=protected.__getitem__, reverse=True)[:_N_FURTHEST]
     return Plan(
@@ -175,16 +204,19 @@ def _sharpen(
         reach[text] = float(relative_component(encoded[text].embeddings, basis).max())
 
 
-def _dead_zone(
+def _dead_zone(  # noqa: PLR0913
     own: Mapping[str, float],
     protected: Mapping[str, float],
     basis: Tensor,
     config: BasisConfig,
     dtype: torch.dtype,
+    ordinary: float,
 ) -> DeadZone:
     floor = noise_floor(dtype, *basis.shape)
     if config.protection == "truncated":
-        return choose_dead_zone(own, protected, threshold=config.dead_zone, floor=floor)
+        return choose_dead_zone(
+            own, protected, threshold=config.dead_zone, floor=floor, ordinary=ordinary
+        )
     # Exact bases need a dead zone only against rounding.
     zone = choose_dead_zone(own, protected, threshold=floor, floor=floor)
     return replace(zone, threshold=max(floor, _HEADROOM * zone.largest_protected))
@@ -224,7 +256,9 @@ class Separated:
     truncated: float
 
 
-def separate(concepts: ConceptSet, encode: TextEncoder, config: BasisConfig) -> Separated:
+def separate(
+    concepts: ConceptSet, encode: TextEncoder, config: BasisConfig, moment: Moment | None = None
+) -> Separated:
     """The dual bases of all concepts and protected names, from one factorisation."""
     common = row_space(sampled_rows(encode(concepts.common_prompts())), absolute=config.tolerance)
     everyone = [*concepts.concepts, *map(Concept, concepts.protected_concepts)]
@@ -236,16 +270,26 @@ def separate(concepts: ConceptSet, encode: TextEncoder, config: BasisConfig) -> 
         spaces[name] = own_space(rows, common.reject(rows), config.tolerance)
     width = common.basis.shape[1]
     spaces = share_capacity(spaces, int(config.capacity * width) - common.rank)
-    bases = Separation(common.basis)
+    bases = Separation(common.basis, _metric(moment, config.soft))
     bases.add({name: space.rows for name, space in spaces.items()})
     return Separated(bases, spaces, max(common.left_out, *(s.truncated for s in spaces.values())))
+
+
+def _metric(moment: Moment | None, soft: float) -> Tensor | None:
+    """I + soft · S, with the second moment S scaled to a mean eigenvalue of one."""
+    if moment is None or soft == 0:
+        return None
+    width = len(moment.matrix)
+    scaled = moment.matrix * (soft * width / moment.matrix.trace())
+    return torch.eye(width, dtype=torch.float64) + scaled
 
 
 def _directions(separated: Separated, concept: Concept, config: BasisConfig) -> _Directions:
     bases, space = separated.bases, separated.spaces[concept.name]
     left = bases.left(concept.name)
     _, values, rows = torch.linalg.svd(space.values[:, None] * left, full_matrices=False)
-    surviving = float(values.square().sum() / space.values.square().sum()) * space.outside
+    seen = space.values[:, None] * (space.rows @ rows.T)
+    surviving = float(seen.square().sum() / space.values.square().sum()) * space.outside
     if surviving < _LEAST_SURVIVING:
         raise NotSeparableError(
             f"it lies inside the span of what is protected ({bases.rank - space.rank} of "

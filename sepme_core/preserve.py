@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -18,7 +19,9 @@ from .errors import ConceptError
 
 __all__ = [
     "Moment",
+    "MomentOf",
     "general_captions",
+    "list_digest",
     "parse_preserve",
     "read_preserve",
     "second_moment",
@@ -27,6 +30,7 @@ __all__ = [
 
 MAX_LINES = 100_000
 MAX_LENGTH = 2000  # characters of a line
+N_SAMPLE = 64  # captions that are kept to calibrate the dead zone
 _GENERAL = Path(__file__).with_name("data") / "general.txt"
 _MOST_BYTES = 4 * MAX_LENGTH + len("\r\n")  # of a line in UTF-8
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -46,10 +50,16 @@ class Moment:
         matrix: M, `[d_text, d_text]` float64: the sum of w² e eᵀ over a caption's unit rows e,
             weighted as in `EncodedPrompt.weights`; the mean over all captions.
         n_prompts: captions behind it.
+        sample: a few of them, spread over the list: they say how far ordinary tokens reach.
     """
 
     matrix: Tensor
     n_prompts: int
+    sample: tuple[EncodedPrompt, ...] = ()
+
+
+MomentOf = Callable[[Sequence[str]], Moment]
+"""Captions -> their moment; a host may keep the results."""
 
 
 def second_moment(
@@ -59,25 +69,41 @@ def second_moment(
 
     Args:
         prompts: at least one.
-        encode: called with at most `batch` prompts at once.
+        encode: called with at most `batch` prompts at once. Encoders that remember what they have
+            encoded offer a method `once` that does not.
         on_step: called after every batch; raising from it cancels.
     Raises:
         ConceptError: there is no prompt.
     """
     if not prompts:
         raise ConceptError("There is no caption to preserve: the list is empty.")
+    once: TextEncoder = getattr(encode, "once", encode)
     total = torch.zeros((), dtype=torch.float64)
+    sample: list[EncodedPrompt] = []
+    every = -(-len(prompts) // N_SAMPLE)
     for start in range(0, len(prompts), batch):
         part = prompts[start : start + batch]
-        total = total + _moment_of(encode(part))
+        encoded = once(part)
+        total = total + _moment_of(encoded)
+        sample += [
+            replace(p, embeddings=p.embeddings.clone())
+            for i, p in enumerate(encoded, start)
+            if i % every == 0
+        ]
+        del encoded  # before the next batch comes
         on_step(Progress("preserve list", start + len(part), len(prompts), unit="captions"))
-    return Moment(total / len(prompts), len(prompts))
+    return Moment(total / len(prompts), len(prompts), tuple(sample))
 
 
 def _moment_of(encoded: Sequence[EncodedPrompt]) -> Tensor:
     rows = unit_rows(torch.cat([p.embeddings for p in encoded]))
     rows *= torch.cat([p.weights() for p in encoded])[:, None]
     return rows.T @ rows
+
+
+def list_digest(captions: Sequence[str]) -> str:
+    """Tells whether two increments were made with one list; empty for none."""
+    return hashlib.sha256("\n".join(captions).encode()).hexdigest()[:16] if captions else ""
 
 
 def without_names(captions: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:

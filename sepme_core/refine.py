@@ -1,10 +1,14 @@
-"""Refine: correlation resolved in time, on reused trajectories, with preconditioned coefficients.
+"""Refine: correlation resolved in time, on frozen targets, solved rather than descended.
 
 The paper's loss averages r' ⊙ r over random times without normalisation, so it can be zero on
 average while the concept is still drawn. Here ρ(t) is normalised per sample, every step covers all
 times, and the worst time decides when to stop. ρ = 0 alone leaves a prediction free to be any other
-picture of the concept, so a residual term also draws it to the anchor's. The anchor's prediction is
-frozen like the target: what remains per step is one forward and one backward pass.
+picture of the concept, so a residual term also draws it to the anchor's.
+
+What is learnt is the closed form's unknown: one shift of the concept's tokens in text space, seen
+by every layer through its own weight. Predictions are close to linear in it, so each sample's
+gradient is one linear equation that stays useful; a step adds the new ones and solves all of them.
+That is Gauss-Newton with a memory, and a step is one forward and one backward pass.
 """
 
 from __future__ import annotations
@@ -16,15 +20,18 @@ import torch
 from torch import Tensor
 
 from .application import attached, token_mask
-from .concepts import ConceptPrompt
 from .config import RefineConfig
-from .denoiser import CountingDenoiser, OnStep, Progress, Trajectory
+from .denoiser import CountingDenoiser, OnStep, Progress
 from .embeddings import EncodedPrompt
+from .errors import NonFiniteError
 from .increment import Increment
-from .objective import accumulate_gradients, normalised_correlation
+from .objective import normalised_correlation
 from .stopping import MomentumStop
+from .targets import Targets, collect, noised_pictures
 
 __all__ = ["Preconditioner", "RefineOutcome", "Targets", "collect", "noised_pictures", "refine"]
+
+_LAST = 5  # steps whose ρ is averaged for the report
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +41,7 @@ class RefineOutcome:
     Args:
         coef: refined coefficients, `[d_out, n_basis]` float32 on the CPU.
         statistics: the worst running |ρ| after every step.
-        rho: mean ρ per time stratum afterwards, noisiest first, `[n_strata]`.
+        rho: mean ρ per time stratum over the last steps, noisiest first, `[n_strata]`.
         converged: whether the stopping rule was met.
     """
 
@@ -44,29 +51,11 @@ class RefineOutcome:
     converged: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """Frozen predictions of the untouched model along one drawing.
-
-    Args:
-        prompt: shows the concept.
-        x, sigma: noised latents `[n_steps, *latent]` and noise levels `[n_steps]`.
-        representation: r = ε(x, c) - ε(x, anchor), `[n_steps, *latent]`.
-        eps_anchor: ε(x, anchor), `[n_steps, *latent]`.
-    """
-
-    prompt: str
-    x: Tensor
-    sigma: Tensor
-    representation: Tensor
-    eps_anchor: Tensor
-
-
 class Preconditioner:
-    """Units in which the concept's coordinates have unit covariance and outputs unit RMS.
+    """Units in which the concept's coordinates have unit covariance.
 
-    A = rms · B · L⁻¹ with L Lᵀ the covariance of the coordinates z = D e. A coefficient of one then
-    moves a layer's output by its own RMS, whatever the model.
+    A = W S L⁻¹ with L Lᵀ the covariance of the coordinates z = D e. A column of S is where in text
+    space the concept's tokens move when a coordinate grows by its own spread.
 
     Args:
         basis: D, `[n_basis, d_text]`.
@@ -87,89 +76,14 @@ class Preconditioner:
         share = share * (z.norm(dim=-1) > threshold * rows.norm(dim=-1))
         cov = (z * share[:, None]).T @ z / share.sum()
         cov.diagonal().add_(1e-6 * cov.diagonal().mean())
-        self._factor = torch.linalg.cholesky(cov)
-        self._rms = {k: _output_rms(w, rows, share) for k, w in weights.items()}
-
-    @property
-    def inverse_factor(self) -> Tensor:
+        self.inverse_factor = torch.linalg.inv(torch.linalg.cholesky(cov))
         """L⁻¹, `[n_basis, n_basis]` float64."""
-        return torch.linalg.inv(self._factor)
+        self.weights = weights
 
-    def rms(self, module: str) -> float:
-        """RMS of a layer's output over the concept's tokens."""
-        return self._rms[module]
-
-    def to_units(self, coef: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """B from A."""
-        return {k: (a.double() @ self._factor / self._rms[k]).float() for k, a in coef.items()}
-
-    def from_units(self, units: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A from B, on the CPU."""
-        inverse = self.inverse_factor
-        return {
-            k: (b.detach().cpu().double() @ inverse * self._rms[k]).float()
-            for k, b in units.items()
-        }
-
-
-@torch.no_grad()
-def collect(
-    denoiser: CountingDenoiser, prompts: Sequence[ConceptPrompt], config: RefineConfig, seed: int
-) -> list[Targets]:
-    """Draws the concept and its anchor with guidance, and keeps what was seen on the way.
-
-    Another phrasing each time. The concept's drawings give its own targets for nothing; the
-    anchor's show where the erased model will go, and there too nothing must pull it back.
-    """
-    found: list[Targets] = []
-    for i, prompt in enumerate(_spread(prompts, config.n_trajectories)):
-        seen = denoiser.trajectory(prompt.text, seed + i, config.n_sampling_steps)
-        anchor = _predict(denoiser, seen, prompt.anchored) if prompt.anchored else seen.eps_uncond
-        found.append(_targets(prompt, seen, seen.eps_concept, anchor))
-        seed_beside = seed + config.n_trajectories + i
-        seen = denoiser.trajectory(prompt.anchored, seed_beside, config.n_sampling_steps)
-        concept = _predict(denoiser, seen, prompt.text)
-        found.append(_targets(prompt, seen, concept, seen.eps_concept))
-    return found
-
-
-def _predict(denoiser: CountingDenoiser, seen: Trajectory, prompt: str) -> Tensor:
-    return denoiser(seen.x, seen.sigma, [prompt] * len(seen.x))
-
-
-def _targets(prompt: ConceptPrompt, seen: Trajectory, concept: Tensor, anchor: Tensor) -> Targets:
-    return Targets(prompt.text, seen.x, seen.sigma, concept - anchor, anchor)
-
-
-@torch.no_grad()
-def noised_pictures(
-    denoiser: CountingDenoiser,
-    prompts: Sequence[ConceptPrompt],
-    latents: Tensor,
-    config: RefineConfig,
-    generator: torch.Generator,
-) -> list[Targets]:
-    """The same targets from given pictures of the concept, noised to evenly spaced times.
-
-    Args:
-        latents: clean pictures, `[n, *latent]`, in the model's scale.
-    """
-    n = config.n_sampling_steps
-    sigma = denoiser.sigmas(torch.linspace(1, 1 / n, n)).to(latents.device)
-    found: list[Targets] = []
-    for latent, prompt in zip(latents, _spread(prompts, len(latents)), strict=True):
-        clean = latent.expand(n, *latent.shape)
-        noise = torch.randn(clean.shape, generator=generator).to(clean)
-        x = denoiser.add_noise(clean, noise, sigma)
-        anchor = denoiser(x, sigma, [prompt.anchored] * n)
-        concept = denoiser(x, sigma, [prompt.text] * n)
-        found.append(Targets(prompt.text, x, sigma, concept - anchor, anchor))
-    return found
-
-
-def _spread(prompts: Sequence[ConceptPrompt], n: int) -> list[ConceptPrompt]:
-    """As many prompts as asked for, spread over all of them."""
-    return [prompts[i * len(prompts) // n % len(prompts)] for i in range(n)]
+    def coef(self, shift: Tensor) -> dict[str, Tensor]:
+        """What a shift S `[d_text, n_basis]` adds to the coefficients, float32 on the CPU."""
+        moved = shift.detach().cpu().double() @ self.inverse_factor
+        return {k: (w.to("cpu", torch.float64) @ moved).float() for k, w in self.weights.items()}
 
 
 def refine(
@@ -189,22 +103,22 @@ def refine(
         generator: on the CPU; draws steps and trajectories.
     """
     device = trajectories[0].x.device
-    units = {
-        k: b.to(device).requires_grad_() for k, b in preconditioner.to_units(start.coef).items()
-    }
-    branch = _Branch(start, preconditioner, units, device)
-    optimiser = torch.optim.Adam(list(units.values()), lr=config.learning_rate)
+    branch = _Branch(start, preconditioner, device)
+    shift = torch.zeros(start.basis.shape[1], start.n_basis, device=device)
+    memory = _Memory(config.damping)
     stop = MomentumStop(config.tau, config.momentum, config.min_steps)
     statistics: list[float] = []
+    rhos: list[Tensor] = []
     converged = False
     while not converged and stop.step < config.max_steps:
-        optimiser.zero_grad()
         picked = _one_per_stratum(trajectories, config.n_strata, generator)
-        rho = _descend(denoiser, branch, picked, list(units.values()), config)
-        converged = stop.update(rho)
+        seen = _look(denoiser, branch, shift, picked, config)
+        converged = stop.update(seen.rho)
         statistics.append(stop.statistic)
+        rhos.append(seen.rho)
         if not converged:
-            optimiser.step()
+            memory.add(seen, shift)
+            shift = torch.lerp(shift, memory.solution(), config.learning_rate)
         on_step(
             Progress(
                 start.concept.name,
@@ -215,56 +129,116 @@ def refine(
                 denoiser.evaluations,
             )
         )
-    profile = _profile(denoiser, branch, trajectories, config.n_strata)
-    return RefineOutcome(preconditioner.from_units(units), statistics, profile, converged)
+    added = preconditioner.coef(shift)
+    coef = {k: a + added[k] for k, a in start.coef.items()}
+    profile = torch.stack(rhos[-_LAST:]).mean(0)
+    return RefineOutcome(coef, statistics, profile.tolist(), converged)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One step's samples.
+
+    Args:
+        rho: ρ per sample, `[n]`.
+        value, gradient: what the equations say is left, `[n]`, and its derivative by the shift,
+            `[n, d_text, n_basis]`.
+    """
+
+    rho: Tensor
+    value: Tensor
+    gradient: Tensor
+
+
+class _Memory:
+    """Every equation so far, value + ⟨gradient, S - S_then⟩ = 0, and their damped solution.
+
+    Solved in the space of equations, of which there are hundreds where the shift has thousands of
+    entries: S = Gᵀ (G Gᵀ + damping · mean diagonal)⁻¹ y, the smallest shift that satisfies them.
+    """
+
+    def __init__(self, damping: float) -> None:
+        self._damping = damping
+        self._gradients: list[Tensor] = []
+        self._wanted: list[Tensor] = []
+
+    def add(self, seen: _Seen, shift: Tensor) -> None:
+        self._gradients.append(seen.gradient)
+        self._wanted.append((seen.gradient * shift).sum((1, 2)) - seen.value)
+
+    def solution(self) -> Tensor:
+        gradients, wanted = torch.cat(self._gradients), torch.cat(self._wanted).double()
+        rows = gradients.flatten(1).double()
+        gram = rows @ rows.T
+        gram.diagonal().add_(self._damping * gram.diagonal().mean().clamp_min(1e-30))
+        found = rows.T @ torch.linalg.solve(gram, wanted)
+        return found.view(gradients.shape[1:]).to(gradients.dtype)
 
 
 class _Branch:
-    """The trainable branch, gated like the exact application will gate it."""
+    """The start and a shift per sample, gated like the exact application will gate them."""
 
-    def __init__(
-        self,
-        start: Increment,
-        units_of: Preconditioner,
-        units: dict[str, Tensor],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, start: Increment, units: Preconditioner, device: torch.device) -> None:
         self.layers = list(start.coef)
         self._start = start
-        self._units = units
         self._basis = start.basis.to(device, torch.float32)
-        whiten = units_of.inverse_factor.float().to(device)
-        self._maps = {k: whiten.T * units_of.rms(k) for k in start.coef}
+        self._coef = {k: a.to(device, torch.float32) for k, a in start.coef.items()}
+        self._weights = {k: units.weights[k].to(device, torch.float32) for k in start.coef}
+        self._whiten = units.inverse_factor.T.to(device, torch.float32)
+        self.shifts = torch.zeros(0)
 
     def __call__(self, module: str, embeddings: Tensor) -> Tensor:
         e = embeddings.float()
         z = e @ self._basis.T
         mask = token_mask(z.norm(dim=-1), e.norm(dim=-1), self._start, embeddings.dtype)
         z = torch.where(mask[..., None], z, 0)
-        return (z @ self._maps[module]) @ self._units[module].T
+        moved = z @ self._whiten @ self.shifts.mT
+        return z @ self._coef[module].T + moved @ self._weights[module].T
 
 
-def _descend(
+def _look(
     denoiser: CountingDenoiser,
     branch: _Branch,
+    shift: Tensor,
     picked: Sequence[tuple[Targets, int]],
-    parameters: Sequence[Tensor],
     config: RefineConfig,
-) -> Tensor:
-    """Accumulates the gradient over all strata, a few at a time; gives ρ, `[n_strata]`.
+) -> _Seen:
+    """One forward and one backward pass over all strata, a few at a time to save memory."""
+    parts = [
+        _equations(denoiser, branch, shift, _batch(picked[i : i + config.n_at_once]), config)
+        for i in range(0, len(picked), config.n_at_once)
+    ]
+    return _Seen(*(torch.cat([getattr(p, f) for p in parts]) for f in ("rho", "value", "gradient")))
 
-    The loss is a mean over samples, so parts give the same gradient in a fraction of the memory.
+
+def _equations(
+    denoiser: CountingDenoiser, branch: _Branch, shift: Tensor, batch: _Batch, config: RefineConfig
+) -> _Seen:
+    """Per sample: the steepest direction of ρ² + residual · ‖r'‖² / ‖r‖² shall vanish from r'.
+
+    The loss is quadratic in r', so along its unit gradient r' is twice the loss over the gradient's
+    length; from an untouched model that is 1, from one that draws the anchor 0.
     """
-    found: list[Tensor] = []
-    for start in range(0, len(picked), config.n_at_once):
-        part = _batch(picked[start : start + config.n_at_once])
-        rho, residual = _left(denoiser, branch, part)
-        loss = (rho.square() + config.residual * residual).sum() / len(picked)
-        accumulate_gradients(loss, parameters, part.x[0].numel())
-        found.append(rho.detach())
-    size = torch.stack([b.abs().mean() for b in parameters]).mean()
-    accumulate_gradients(config.l1 * size, parameters, 1.0)
-    return torch.cat(found)
+    branch.shifts = shift.expand(len(batch.x), *shift.shape).clone().requires_grad_()
+    with attached({k: denoiser.layers[k] for k in branch.layers}, branch):
+        erased = (denoiser(batch.x, batch.sigma, batch.prompts) - batch.anchor).flatten(1)
+    target = batch.target.flatten(1)
+    size = target.norm(dim=1).clamp_min(1e-10)
+    rho = normalised_correlation(erased, target)
+    loss = rho.square() + config.residual * erased.square().sum(1) / size.square()
+    with torch.no_grad():
+        steepest = 2 * (rho[:, None] * target + config.residual * erased)
+        scale = (steepest.norm(dim=1) / size).clamp_min(1e-10)
+    # Entries of a mean over a latent would be flushed to zero in float16.
+    n = target.shape[1]
+    gradient = torch.autograd.grad((loss / scale).sum() * n, branch.shifts)[0] / n
+    _check_finite(gradient)
+    return _Seen(rho.detach(), (2 * loss / scale).detach(), gradient)
+
+
+def _check_finite(gradient: Tensor) -> None:
+    if not bool(torch.isfinite(gradient).all()):
+        raise NonFiniteError("A gradient is NaN or infinite. Use a model in bfloat16 or float32.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,13 +253,14 @@ class _Batch:
 def _one_per_stratum(
     trajectories: Sequence[Targets], n_strata: int, generator: torch.Generator
 ) -> list[tuple[Targets, int]]:
-    """One random noised latent from every time interval."""
+    """One noised latent from every time interval, each from another drawing as far as they go."""
+    order = torch.randperm(len(trajectories), generator=generator).tolist()
     picked: list[tuple[Targets, int]] = []
     for stratum in range(n_strata):
-        which = int(torch.randint(len(trajectories), (1,), generator=generator))
-        first, last = _bounds(trajectories[which], n_strata, stratum)
+        trajectory = trajectories[order[stratum % len(order)]]
+        first, last = _bounds(trajectory, n_strata, stratum)
         at = int(torch.randint(first, last, (1,), generator=generator))
-        picked.append((trajectories[which], at))
+        picked.append((trajectory, at))
     return picked
 
 
@@ -303,31 +278,3 @@ def _batch(picked: Sequence[tuple[Targets, int]]) -> _Batch:
         torch.stack([t.eps_anchor[i] for t, i in picked]),
         [t.prompt for t, _ in picked],
     )
-
-
-def _left(denoiser: CountingDenoiser, branch: _Branch, batch: _Batch) -> tuple[Tensor, Tensor]:
-    """ρ and ‖r'‖² / ‖r‖² per sample, `[n_strata]` each."""
-    layers = {k: denoiser.layers[k] for k in branch.layers}
-    with attached(layers, branch):
-        erased = denoiser(batch.x, batch.sigma, batch.prompts) - batch.anchor
-    size = batch.target.flatten(1).square().sum(1).clamp_min(1e-20)
-    return normalised_correlation(erased, batch.target), erased.flatten(1).square().sum(1) / size
-
-
-@torch.no_grad()
-def _profile(
-    denoiser: CountingDenoiser, branch: _Branch, trajectories: Sequence[Targets], n_strata: int
-) -> list[float]:
-    """Mean ρ per stratum, from the middle of every interval of every trajectory."""
-    rows: list[Tensor] = []
-    for trajectory in trajectories:
-        middles = [sum(_bounds(trajectory, n_strata, s)) // 2 for s in range(n_strata)]
-        rows.append(_left(denoiser, branch, _batch([(trajectory, i) for i in middles]))[0])
-    return torch.stack(rows).mean(0).tolist()
-
-
-def _output_rms(weight: Tensor, rows: Tensor, share: Tensor) -> float:
-    used = share > 0
-    out = rows[used].float() @ weight.to("cpu", torch.float32).T
-    mean_square = (out.square().mean(1) * share[used]).sum() / share.sum()
-    return float(mean_square.sqrt().clamp_min(1e-12))

@@ -24,6 +24,7 @@ from .errors import ConceptError, IncompatibleError
 from .increment import Increment
 from .leak import measure_leaks
 from .planning import Plan, make_plans
+from .preserve import MomentOf, general_captions, list_digest
 
 __all__ = ["Reseparated", "concepts_of", "reseparate", "reseparation_report"]
 
@@ -66,7 +67,15 @@ def concepts_of(increments: Sequence[Increment]) -> ConceptSet:
         templates,
         tuple(n for n in names if name_key(n) not in known),
         tuple(p for p in protected if p not in covered and name_key(p) not in known),
+        _preserve(increments),
     )
+
+
+def _preserve(increments: Sequence[Increment]) -> tuple[str, ...]:
+    """The general list if one was made with it; a user's own list is not stored in the file."""
+    used = {i.provenance.method.get("preserve") for i in increments}
+    general = general_captions()
+    return general if list_digest(general) in used else ()
 
 
 def _names(concepts: Iterable[Concept]) -> list[str]:
@@ -88,6 +97,7 @@ def reseparate(
     encode: TextEncoder,
     weights: Mapping[str, Tensor],
     dtype: torch.dtype = torch.float32,
+    moment_of: MomentOf | None = None,
     on_step: OnStep = lambda _: None,
 ) -> list[Reseparated]:
     """Makes increments blind to each other's concepts, in the order given.
@@ -97,6 +107,7 @@ def reseparate(
         encode: that text encoder.
         weights: of the text-only layers by module path, `[d_out, d_text]`.
         dtype: in which the model receives prompts.
+        moment_of: the second moment of captions; computed with `encode` when absent.
     Raises:
         NotSeparableError: names the concept that cannot be told from the others.
         IncompatibleError, ConceptError: see `concepts_of`.
@@ -108,7 +119,7 @@ def reseparate(
     for number, old in enumerate(increments, 1):
         on_step(Progress(old.concept.name, number, len(increments)))
         settings = _settings(old)
-        (plan,) = make_plans(concepts, [old.concept], encode, settings, dtype)
+        (plan,) = make_plans(concepts, [old.concept], encode, settings, dtype, moment_of)
         coef = _solved(old, plan, weights, settings)
         found.append(_replaced(old, plan, coef, concepts))
     leaks = measure_leaks(

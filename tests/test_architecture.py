@@ -18,7 +18,7 @@ LAYERS = [
     {"safetensors_file"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
     {"separation"},
-    {"anchors", "closed_form", "dead_zone", "preserve"},
+    {"anchors", "closed_form", "dead_zone", "preserve", "targets"},
     {"increment"},
     {"application", "increment_file"},
     {"leak", "paper", "planning", "refine"},

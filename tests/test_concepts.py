@@ -206,3 +206,14 @@ def test_concept_that_is_also_protected_is_refused(where):
 
 def test_every_refusal_can_be_caught_as_one_kind():
     assert issubclass(ConceptError, SepMEError)
+
+
+@pytest.mark.parametrize("anchor", ["black cat", "Cat", "a cat, a dog", "kitten toy"])
+def test_anchor_that_holds_the_concept_is_refused(anchor):
+    with pytest.raises(ConceptError, match=r"anchor .* of 'cat' holds '(cat|kitten)'"):
+        ConceptSet((Concept("cat", ("kitten",), anchor),))
+
+
+@pytest.mark.parametrize("anchor", ["", "catalogue", "animal", "nearest"])
+def test_anchor_that_only_looks_like_the_concept_is_taken(anchor):
+    assert ConceptSet((Concept("cat", ("kitten",), anchor),))["cat"].anchor == anchor

@@ -14,7 +14,9 @@ from sepme_core.errors import ConceptError
 from sepme_core.preserve import (
     MAX_LENGTH,
     MAX_LINES,
+    N_SAMPLE,
     general_captions,
+    list_digest,
     parse_preserve,
     read_preserve,
     second_moment,
@@ -179,6 +181,18 @@ def test_memory_does_not_grow_with_the_list():
     assert held.most == len(CAPTIONS) == sum(map(len, kept)), "what is held would be counted"
 
 
+def test_encoder_that_remembers_is_asked_to_forget():
+    class Remembering(ToyEncoder):
+        def __call__(self, prompts):
+            raise AssertionError(f"would remember {prompts}")
+
+        def once(self, prompts):
+            return super().__call__(prompts)
+
+    wanted = second_moment(CAPTIONS, ToyEncoder()).matrix
+    assert torch.equal(second_moment(CAPTIONS, Remembering()).matrix, wanted)
+
+
 def test_progress_counts_captions_and_ends_at_all_of_them():
     seen = []
     second_moment(CAPTIONS, ToyEncoder(), seen.append, batch=4)
@@ -266,3 +280,15 @@ def test_general_list_is_part_of_the_installed_pack():
     ignored = (ROOT / ".comfyignore").read_text("utf-8").split()
     assert "tests/" in ignored
     assert not [i for i in ignored if path.startswith(i) or fnmatch(path, i)]
+
+
+def test_few_captions_spread_over_the_list_are_kept_for_calibration():
+    captions = [f"caption {i}" for i in range(3 * N_SAMPLE)]
+    kept = [p.text for p in second_moment(captions, ToyEncoder()).sample]
+    assert kept == captions[::3]
+    assert [p.text for p in second_moment(captions[:5], ToyEncoder()).sample] == captions[:5]
+
+
+def test_lists_are_told_apart_by_their_digest():
+    assert list_digest(["a", "b"]) == list_digest(("a", "b")) != list_digest(["b", "a"])
+    assert list_digest([]) == ""

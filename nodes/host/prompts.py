@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
@@ -18,7 +18,7 @@ __all__ = [
 _BATCH = 16  # prompts per pass of the text encoder
 
 
-def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> Callable[[Sequence[str]], list]:
+def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> PromptEncoder:
     """A text encoder for the core: batched, cached, rounded as the model will see the prompts.
 
     Args:
@@ -27,19 +27,32 @@ def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> Callable[[Sequ
     Raises (when called):
         IncompatibleError: the encoder gives another width.
     """
-    known: dict[str, EncodedPrompt] = {}
+    return PromptEncoder(clip, dtype, d_text)
 
-    def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
-        missing = [p for p in dict.fromkeys(prompts) if p not in known]
-        for start in range(0, len(missing), _BATCH):
+
+class PromptEncoder:
+    """See `encode_prompts`."""
+
+    def __init__(self, clip: Any, dtype: torch.dtype, d_text: int) -> None:
+        self._clip, self._dtype, self._d_text = clip, dtype, d_text
+        self._known: dict[str, EncodedPrompt] = {}
+
+    def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """Encodes what is not known yet, and keeps it."""
+        missing = [p for p in dict.fromkeys(prompts) if p not in self._known]
+        self._known.update(zip(missing, self.once(missing), strict=True))
+        return [self._known[p] for p in prompts]
+
+    def once(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """Encodes without keeping anything, for long lists."""
+        encoded: list[EncodedPrompt] = []
+        for start in range(0, len(prompts), _BATCH):
             comfy.model_management.throw_exception_if_processing_interrupted()
-            for prompt in _encode_batch(clip, missing[start : start + _BATCH], dtype):
-                _check_width(prompt, d_text)
+            encoded += _encode_batch(self._clip, prompts[start : start + _BATCH], self._dtype)
+            for prompt in encoded[start:]:
+                _check_width(prompt, self._d_text)
                 _check_finite(prompt)
-                known[prompt.text] = prompt
-        return [known[p] for p in prompts]
-
-    return encode
+        return encoded
 
 
 def _encode_batch(clip: Any, prompts: Sequence[str], dtype: torch.dtype) -> list[EncodedPrompt]:
