@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..sepme_core.errors import ConceptError
 from ..sepme_core.increment import Stack, StackEntry
-from ..sepme_core.increment_file import write_increment
+from ..sepme_core.increment_file import to_bytes, write_increment
 from . import files
 from .common import StackType, schema
 
@@ -110,7 +110,7 @@ class Save(io.ComfyNode):
                 f"Two increments of the stack would share a file: {', '.join(stack.names)}. "
                 "Save them into different folders."
             )
-        fresh = [(i, p) for i, p in targets if not files.same_content(i, p)]
+        fresh = [(i, p) for i, p in targets if not files.same_content(to_bytes(i), p)]
         if not overwrite:
             for _, path in fresh:
                 files.refuse_existing(path)
