@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from bench import erasing, paper
+from bench import cost, erasing, paper
 from launch import cache, comfyui
 from launch.demo import checkpoint
 from launch.server import Server
@@ -19,6 +19,7 @@ PIECES: dict[str, Callable[..., Iterator[tuple[str, dict]]]] = {
     "identity": erasing.identity,
     "identity_three": partial(erasing.identity, protected=3),
     "paper": partial(paper.variants, n_seeds=16),
+    "cost": cost.sides,
 }
 
 
