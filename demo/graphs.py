@@ -57,7 +57,7 @@ class Graph:
             "method": "closed form",
             "erase": "",
             "protection": "automatic",
-            "energy": 0.9,
+            "energy": 0.97,
             "tolerance": 0.1,
             "dead_zone": 0.0,
             "max_steps": 0,

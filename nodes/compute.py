@@ -62,7 +62,7 @@ class Compute(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "energy",
-                    default=0.9,
+                    default=0.97,
                     min=0.5,
                     max=1.0,
                     step=0.01,

@@ -34,7 +34,8 @@ class Concepts(io.ComfyNode):
                     default="Van Gogh -> painting",
                     tooltip="What to remove, one a line: name | synonym, synonym -> anchor. "
                     "Synonyms are removed with the name; the anchor is what is drawn instead "
-                    "(nothing in particular if left out).",
+                    "(nothing in particular if left out; 'nearest' for the protected concept most "
+                    "like it).",
                 ),
                 io.String.Input(
                     "templates",
@@ -79,12 +80,12 @@ class Concepts(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, preserve_list: str | None = lists.GENERAL) -> bool | str:
+    def validate_inputs(cls, preserve_list: str | None = lists.NONE) -> bool | str:
         """Refuses a list that vanished before anything runs; a linked one is not known yet."""
         return (None if preserve_list is None else lists.refusal(preserve_list)) or True
 
     @classmethod
-    def fingerprint_inputs(cls, preserve_list: str | None = lists.GENERAL, **_: object) -> str:
+    def fingerprint_inputs(cls, preserve_list: str | None = lists.NONE, **_: object) -> str:
         """Runs again when the list on disk changed."""
         return lists.list_stamp(preserve_list)
 
@@ -96,7 +97,7 @@ class Concepts(io.ComfyNode):
         protected_concepts: str,
         protected_prompts: str,
         preserve: str = "",
-        preserve_list: str = lists.GENERAL,
+        preserve_list: str = lists.NONE,  # workflows from before there were lists
     ) -> io.NodeOutput:
         """Parses and checks; see `ConceptSet` and `read_preserve` for the errors."""
         return io.NodeOutput(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .errors import ConceptError
 
@@ -162,6 +163,7 @@ class ConceptSet:
         return list(dict.fromkeys(prompts))
 
 
+@lru_cache(maxsize=1 << 16)  # a thousand concepts ask for each other's phrasings
 def fill(template: str, name: str) -> str:
     """A template with a name in its slot; an empty name leaves a tidy sentence."""
     return _tidy(template.replace(SLOT, name, 1))

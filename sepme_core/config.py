@@ -52,7 +52,7 @@ class BasisConfig:
     """
 
     protection: Protection = "truncated"
-    energy: float = 0.9  # docs/choices.md: more directions hear more of what is not the concept
+    energy: float = 0.97  # docs/choices.md
     max_basis: int = 4  # also bounds the file: 0.4 MB on SD1, 2.7 MB on SDXL
     tolerance: float = 0.1  # docs/choices.md
     capacity: float = 0.75

@@ -25,6 +25,8 @@ from .refine import Preconditioner, collect, noised_pictures, refine
 
 __all__ = ["Erasure", "erase"]
 
+_MANY = 200  # concepts at once
+
 
 @dataclass(frozen=True, eq=False)
 class Erasure:
@@ -150,8 +152,10 @@ class _Run:
         self, increments: Sequence[Increment], plans: Sequence[Plan], started: float
     ) -> list[Erasure]:
         """All at once; the time is shared evenly."""
-        prompts = [plan.furthest for plan in plans]
-        leaks = measure_leaks(increments, prompts, self.weights, self.dtype)
+        # The furthest token of the furthest prompt alone, where there are very many concepts.
+        n = 1 if len(plans) > _MANY else max(len(p.furthest) for p in plans)
+        prompts = [plan.furthest[:n] for plan in plans]
+        leaks = measure_leaks(increments, prompts, self.weights, self.dtype, n_tokens=n + 1)
         seconds = (time.perf_counter() - started) / len(plans)
         found: list[Erasure] = []
         for number, parts in enumerate(zip(increments, plans, leaks, strict=True), start=1):

@@ -57,9 +57,14 @@ def measure_leaks(
     prompts: Sequence[Sequence[EncodedPrompt]],
     weights: Mapping[str, Tensor],
     dtype: torch.dtype = torch.float32,
+    n_tokens: int = _N_FURTHEST,
 ) -> list[Leak]:
-    """The leaks of many increments, each on prompts of its own; every weight is read once."""
-    looks = [_Look(i, p, dtype) for i, p in zip(increments, prompts, strict=True)]
+    """The leaks of many increments, each on prompts of its own; every weight is read once.
+
+    Args:
+        n_tokens: how many tokens of a prompt are looked at, the furthest first.
+    """
+    looks = [_Look(i, p, dtype, n_tokens) for i, p in zip(increments, prompts, strict=True)]
     tokens = torch.cat([look.tokens for look in looks])
     unique, places = torch.unique(tokens, dim=0, return_inverse=True)
     shares = places.split([len(look.tokens) for look in looks])
@@ -74,10 +79,14 @@ class _Look:
     """One increment and the tokens that reach furthest into it."""
 
     def __init__(
-        self, increment: Increment, prompts: Sequence[EncodedPrompt], dtype: torch.dtype
+        self,
+        increment: Increment,
+        prompts: Sequence[EncodedPrompt],
+        dtype: torch.dtype,
+        n_tokens: int,
     ) -> None:
         self._increment, self._prompts = increment, prompts
-        parts = [self._furthest(p, dtype) for p in prompts]
+        parts = [self._furthest(p, dtype, n_tokens) for p in prompts]
         width = increment.basis.shape[1]
         self.tokens = torch.cat([e for e, _ in parts]) if parts else torch.zeros(0, width)
         self._acted_on = torch.cat([m for _, m in parts]) if parts else torch.zeros(0)
@@ -85,11 +94,13 @@ class _Look:
         self._z = self.tokens @ increment.basis.float().T
         self._worst = torch.zeros(len(self.tokens))
 
-    def _furthest(self, prompt: EncodedPrompt, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _furthest(
+        self, prompt: EncodedPrompt, dtype: torch.dtype, n_tokens: int
+    ) -> tuple[Tensor, Tensor]:
         e = prompt.embeddings.to("cpu", torch.float32)
         component, length = (e @ self._increment.basis.float().T).norm(dim=1), e.norm(dim=1)
         mask = token_mask(component, length, self._increment, dtype)
-        far = (component / length.clamp_min(_TINY)).topk(min(_N_FURTHEST, len(e))).indices
+        far = (component / length.clamp_min(_TINY)).topk(min(n_tokens, len(e))).indices
         return e[far], mask[far]
 
     def see(self, module: str, size: Tensor) -> None:
