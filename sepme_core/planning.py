@@ -26,7 +26,7 @@ from .embeddings import (
 )
 from .errors import NotSeparableError
 from .nullspace import concept_basis, null_space, rank_rtol, row_space
-from .preserve import Moment, MomentOf, second_moment, without_names
+from .preserve import Moment, MomentOf, moment_without_names, second_moment
 from .separation import OwnSpace, Separation, own_space, share_capacity
 
 __all__ = ["Capacity", "Plan", "Separated", "make_plans", "separate"]
@@ -117,7 +117,8 @@ def make_plans(
             what is in its way.
     """
     separated = config.protection == "truncated"
-    moment = _moment(concepts, config, moment_of or partial(second_moment, encode=encode))
+    moment_of = moment_of or partial(second_moment, encode=encode)
+    moment = _moment(concepts, config, moment_of, encode)
     separation = separate(concepts, encode, config, moment) if separated else None
     found: dict[str, _Directions] = {}
     for c in chosen:
@@ -138,11 +139,14 @@ def make_plans(
     ]
 
 
-def _moment(concepts: ConceptSet, config: BasisConfig, moment_of: MomentOf) -> Moment | None:
+def _moment(
+    concepts: ConceptSet, config: BasisConfig, moment_of: MomentOf, encode: TextEncoder
+) -> Moment | None:
     """Of the preserve list, less the captions that name what is to be told apart."""
+    if config.protection != "truncated":
+        return None
     names = [n for c in concepts.concepts for n in c.names]
-    captions = without_names(concepts.preserve, names)
-    return moment_of(captions) if captions and config.protection == "truncated" else None
+    return moment_without_names(concepts.preserve, names, moment_of, encode)
 
 
 def _ordinary(moment: Moment | None, bases: Sequence[Tensor]) -> list[float]:

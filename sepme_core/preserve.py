@@ -22,6 +22,7 @@ __all__ = [
     "MomentOf",
     "general_captions",
     "list_digest",
+    "moment_without_names",
     "parse_preserve",
     "read_preserve",
     "second_moment",
@@ -48,7 +49,7 @@ class Moment:
 
     Args:
         matrix: M, `[d_text, d_text]` float64: the sum of w² e eᵀ over a caption's unit rows e,
-            weighted as in `EncodedPrompt.weights`; the mean over all captions.
+            those that stand for it in `EncodedPrompt.sample`; the mean over all captions.
         n_prompts: captions behind it.
         sample: a few of them, spread over the list: they say how far ordinary tokens reach.
     """
@@ -80,7 +81,7 @@ def second_moment(
     once: TextEncoder = getattr(encode, "once", encode)
     total = torch.zeros((), dtype=torch.float64)
     sample: list[EncodedPrompt] = []
-    every = -(-len(prompts) // N_SAMPLE)
+    every = _spread(len(prompts))
     for start in range(0, len(prompts), batch):
         part = prompts[start : start + batch]
         encoded = once(part)
@@ -96,9 +97,36 @@ def second_moment(
 
 
 def _moment_of(encoded: Sequence[EncodedPrompt]) -> Tensor:
-    rows = unit_rows(torch.cat([p.embeddings for p in encoded]))
-    rows *= torch.cat([p.weights() for p in encoded])[:, None]
+    parts = [(p.embeddings[which], weights) for p in encoded for which, weights in [p.sample()]]
+    rows = unit_rows(torch.cat([e for e, _ in parts])) * torch.cat([w for _, w in parts])[:, None]
     return rows.T @ rows
+
+
+def _spread(n_prompts: int) -> int:
+    """One caption of so many is kept in the sample."""
+    return -(-n_prompts // N_SAMPLE)
+
+
+def moment_without_names(
+    captions: Sequence[str], names: Iterable[str], moment_of: MomentOf, encode: TextEncoder
+) -> Moment | None:
+    """The moment of the captions that name nothing of what is erased; None when all of them do.
+
+    Moments add up, so those few that do are taken out of the whole list's moment, which is the
+    same for all concepts and need be known only once.
+    """
+    kept = without_names(captions, names)
+    staying = set(kept)
+    named = [c for c in captions if c not in staying]
+    if not kept or 2 * len(named) > len(captions):
+        return moment_of(kept) if kept else None
+    whole = moment_of(captions)
+    if not named:
+        return whole
+    total = whole.matrix * whole.n_prompts
+    total -= second_moment(named, encode).matrix * len(named)
+    spread = zip(captions[:: _spread(len(captions))], whole.sample, strict=True)
+    return Moment(total / len(kept), len(kept), tuple(p for c, p in spread if c in staying))
 
 
 def list_digest(captions: Sequence[str]) -> str:

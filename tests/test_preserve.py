@@ -3,6 +3,7 @@
 import re
 import weakref
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sepme_core.preserve import (
     N_SAMPLE,
     general_captions,
     list_digest,
+    moment_without_names,
     parse_preserve,
     read_preserve,
     second_moment,
@@ -123,7 +125,8 @@ def test_what_is_no_file_is_refused_with_its_name(tmp_path):
 
 def test_second_moment_in_batches_equals_that_of_all_rows_at_once():
     encode = ToyEncoder(blur=0.5)
-    rows = [unit_rows(p.embeddings) * p.weights()[:, None] for p in encode(CAPTIONS)]
+    sampled = ((p.embeddings, *p.sample()) for p in encode(CAPTIONS))
+    rows = [unit_rows(e[which]) * weights[:, None] for e, which, weights in sampled]
     stacked = torch.cat(rows)
     wanted = stacked.T @ stacked / len(CAPTIONS)
     for batch in (1, 2, 4, len(CAPTIONS), 100):
@@ -191,6 +194,38 @@ def test_encoder_that_remembers_is_asked_to_forget():
 
     wanted = second_moment(CAPTIONS, ToyEncoder()).matrix
     assert torch.equal(second_moment(CAPTIONS, Remembering()).matrix, wanted)
+
+
+def test_taking_named_captions_out_of_the_whole_equals_leaving_them_out():
+    encode = ToyEncoder(blur=0.5)
+    captions = (*(f"a red boat {i}" for i in range(3 * N_SAMPLE)), *CAPTIONS, "two foxes")
+    asked = []
+
+    def moment_of(captions):
+        asked.append(captions)
+        return second_moment(captions, encode)
+
+    for names in (["boat 0", "boat 6", "lamp"], ["fox", "lamp"]):
+        wanted = second_moment(without_names(captions, names), encode)
+        found = moment_without_names(captions, names, moment_of, encode)
+        assert close(found.matrix, wanted.matrix)
+        assert found.n_prompts == wanted.n_prompts < len(captions)
+        kept = [p.text for p in found.sample]
+        assert kept
+        assert without_names(kept, names) == tuple(kept)
+    assert asked == [captions, captions], "the whole list is the same for all concepts"
+    whole = moment_without_names(captions, ["whale"], moment_of, encode)
+    assert torch.equal(whole.matrix, second_moment(captions, encode).matrix)
+
+
+def test_where_most_captions_name_the_concept_the_others_are_looked_at_alone():
+    encode = ToyEncoder(blur=0.5)
+    moment = partial(second_moment, encode=encode)
+    found = moment_without_names(CAPTIONS, ["boat", "lamp"], moment, encode)
+    assert torch.equal(found.matrix, moment(CAPTIONS[::3]).matrix)
+    assert len(found.sample) == 3
+    assert moment_without_names(CAPTIONS, ["a"], moment, encode) is None
+    assert moment_without_names((), ["a"], moment, encode) is None
 
 
 def test_progress_counts_captions_and_ends_at_all_of_them():

@@ -59,9 +59,10 @@ def test_files_are_offered_behind_general_and_none(folder):
     assert offered() == ["general", "none", "a.txt", "general.txt", "mine.txt"]
 
 
-def test_the_general_list_is_kept_unless_told_otherwise(folder):
-    assert kept() == kept(preserve_list="general") == general_captions()
-    assert kept(preserve_list="none") == ()
+def test_new_nodes_keep_the_general_list_and_workflows_from_before_keep_none(folder):
+    (combo,) = (i for i in Concepts.define_schema().inputs if i.id == "preserve_list")
+    assert kept(preserve_list=combo.default) == general_captions() != ()
+    assert kept() == kept(preserve_list="none") == ()
 
 
 def test_captions_of_the_field_come_on_top_of_the_list_once_each(folder):
@@ -69,7 +70,8 @@ def test_captions_of_the_field_come_on_top_of_the_list_once_each(folder):
     field = "a lamp\n# a comment\na tree"
     assert kept(preserve=field, preserve_list="mine.txt") == ("a boat", "a tree", "a lamp")
     assert kept(preserve=field, preserve_list="none") == ("a lamp", "a tree")
-    assert kept(preserve=field) == tuple(dict.fromkeys([*general_captions(), "a lamp", "a tree"]))
+    both = dict.fromkeys([*general_captions(), "a lamp", "a tree"])
+    assert kept(preserve=field, preserve_list="general") == tuple(both)
 
 
 def test_the_first_folder_wins_where_two_have_a_list_of_one_name(folder, tmp_path, monkeypatch):
@@ -133,9 +135,8 @@ def test_the_node_runs_again_only_when_the_list_changed(folder):
     assert fingerprint(preserve_list="mine.txt", preserve="a tree") == first
     os.utime(folder / "mine.txt", (1, 1))
     assert len({missing, first, fingerprint(preserve_list="mine.txt")}) == 3
-    assert (
-        fingerprint() == fingerprint(preserve_list="general") != fingerprint(preserve_list="none")
-    )
+    assert fingerprint() == fingerprint(preserve_list="none")
+    assert fingerprint() != fingerprint(preserve_list="general")
 
 
 def test_a_linked_list_is_valid_and_noticed_whichever_it_is(folder):

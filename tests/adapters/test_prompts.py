@@ -1,5 +1,7 @@
 """Prompts through the host's text encoders, as the core wants them."""
 
+import weakref
+
 import comfy.sd
 import comfy.text_encoders.sd2_clip
 import pytest
@@ -47,6 +49,16 @@ def test_each_prompt_is_encoded_once(clip, monkeypatch):
     assert len(asked) == 1
     encode(["dog"])
     assert len(asked) == 2
+
+
+def test_a_long_list_can_be_encoded_without_being_kept(narrow_clip):
+    captions = [f"boat number {i}" for i in range(20)] * 2
+    encode = encoder(narrow_clip, 64)
+    streamed, kept = (weakref.ref(ask(captions)[0]) for ask in (encode.once, encode))
+    assert streamed() is None
+    assert kept() is not None
+    for one, other in zip(encode(captions), encode.once(captions), strict=True):
+        assert torch.equal(one.embeddings, other.embeddings)
 
 
 def sd2_clip():
