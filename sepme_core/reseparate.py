@@ -26,7 +26,7 @@ from .leak import measure_leaks
 from .planning import Plan, make_plans
 from .preserve import MomentOf, general_captions, list_digest
 
-__all__ = ["Reseparated", "concepts_of", "reseparate", "reseparation_report"]
+__all__ = ["Reseparated", "concepts_of", "is_name", "reseparate", "reseparation_report"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def concepts_of(increments: Sequence[Increment]) -> ConceptSet:
     templates = _union(i.provenance.templates for i in increments)
     known = {name_key(n) for c in concepts for n in c.names}
     protected = _union(i.provenance.protected for i in increments)
-    names = [p for p in protected if _is_name(p, templates, set(protected))]
+    names = [p for p in protected if is_name(p, templates, set(protected))]
     covered = {fill(t, n) for n in (*names, *_names(concepts), "") for t in (SLOT, *templates)}
     return ConceptSet(
         tuple(concepts),
@@ -87,7 +87,7 @@ def _union(texts: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(sorted({text for some in texts for text in some}))
 
 
-def _is_name(prompt: str, templates: Sequence[str], protected: set[str]) -> bool:
+def is_name(prompt: str, templates: Sequence[str], protected: set[str]) -> bool:
     """Whether a protected prompt stands for a concept: it is protected in every template."""
     return bool(prompt and templates) and all(fill(t, prompt) in protected for t in templates)
 

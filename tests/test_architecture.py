@@ -20,11 +20,12 @@ LAYERS = [
     {"separation"},
     {"anchors", "closed_form", "dead_zone", "preserve", "targets"},
     {"increment"},
-    {"application", "increment_file"},
-    {"leak", "paper", "planning", "refine"},
+    {"application", "increment_file", "strangers"},
+    {"leak", "leak_table", "paper", "planning", "refine"},
     {"erase", "reseparate"},
-    {"report"},
-    {"lora"},
+    {"certificate_prompts", "report"},
+    {"certificate", "lora"},
+    {"certificate_report"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILE_FORMAT_MAY_KNOW = {"concepts", "dead_zone", "errors", "increment", "safetensors_file"}
