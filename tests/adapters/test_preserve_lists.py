@@ -6,8 +6,9 @@ import os
 import execution
 import folder_paths
 import pytest
-from sepme_pack.nodes import files
+from sepme_pack.nodes import files, host
 from sepme_pack.nodes.concepts import Concepts
+from sepme_pack.sepme_core.denoiser import Progress
 from sepme_pack.sepme_core.errors import ConceptError
 from sepme_pack.sepme_core.preserve import MAX_LINES, general_captions
 
@@ -145,3 +146,12 @@ def test_a_linked_list_is_valid_and_noticed_whichever_it_is(folder):
     empty = fingerprint(preserve_list=None)
     (folder / "mine.txt").write_text("a boat", "utf-8")
     assert fingerprint(preserve_list=None) == fingerprint(preserve_list=None) != empty
+
+
+def test_the_page_is_told_how_many_captions_are_done(monkeypatch):
+    told = []
+    monkeypatch.setattr(host.NodeProgress, "_say", lambda _, text: told.append(text))
+    progress = host.NodeProgress()
+    progress(Progress("preserve list", 64, 600, unit="captions"))
+    progress(Progress("cat", 1, 3))
+    assert told == ["preserve list: 64 of 600 captions", "cat: 1 of 3 concepts"]
