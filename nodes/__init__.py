@@ -11,6 +11,7 @@ from . import files
 from .apply import Apply, Remove
 from .compute import Compute
 from .concepts import Concepts
+from .export import ExportLoRA
 from .stacks import Load, Save, StackNode
 
 __all__ = ["SepMEExtension"]
@@ -22,4 +23,4 @@ class SepMEExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes, in menu order; `models/sepme` is made known first, as they list its files."""
         files.register_folder()
-        return [Concepts, Compute, Apply, Remove, StackNode, Load, Save]
+        return [Concepts, Compute, Apply, Remove, StackNode, Load, Save, ExportLoRA]

@@ -20,6 +20,7 @@ from .layers import (
     text_encoder_fingerprint,
     text_only_weights,
 )
+from .naming import lora_names
 from .prompts import encode_prompts
 from .running import NodeProgress, memory_explained
 
@@ -40,6 +41,7 @@ __all__ = [
     "computing",
     "encode_prompts",
     "family_of",
+    "lora_names",
     "matching_layers",
     "memory_explained",
     "remove",

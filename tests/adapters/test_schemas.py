@@ -35,6 +35,7 @@ WIDGETS = {
     "SepME_Stack": [],
     "SepME_Load": ["increment", "enabled", "strength"],
     "SepME_Save": ["folder", "overwrite"],
+    "SepME_ExportLoRA": ["filename", "folder", "overwrite"],
 }
 # Links are stored by position as well.
 SOCKETS = {
@@ -48,6 +49,7 @@ SOCKETS = {
     "SepME_Stack": (["stack_1", "stack_2", "stack_3", "stack_4"], ["stack"]),
     "SepME_Load": (["stack"], ["stack"]),
     "SepME_Save": (["stack"], ["paths"]),
+    "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
 }
 
 
