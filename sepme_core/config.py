@@ -55,7 +55,7 @@ class BasisConfig:
     energy: float = 0.97  # docs/choices.md
     max_basis: int = 4  # also bounds the file: 0.4 MB on SD1, 2.7 MB on SDXL
     tolerance: float = 0.1  # docs/choices.md
-    capacity: float = 0.75
+    capacity: float = 0.5  # docs/choices.md: the margin is half as wide again as at 0.75
     soft: float = 1.0  # docs/choices.md: halves what ordinary captions let through
     dead_zone: float | None = None
     ridge: float = 1e-3  # small against unit-variance coordinates; only guards the solve

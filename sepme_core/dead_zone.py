@@ -76,8 +76,8 @@ def choose_dead_zone(
     if smallest <= floor:
         raise NotSeparableError(
             f"its own prompt {weakest!r} reaches only {smallest:.2g} beyond the protected ones, no "
-            f"further than rounding does ({floor:.2g}). Protect fewer prompts, or use truncated "
-            "protection."
+            f"further than rounding does ({floor:.2g}). Protect fewer prompts, or erase it "
+            "together with what is in its way (write one behind '|' as a synonym of the other)."
         )
     if threshold is None:
         if smallest <= largest:

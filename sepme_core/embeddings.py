@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "RESOLUTION",
     "EncodedPrompt",
     "TextEncoder",
     "peak_components",
@@ -18,6 +19,8 @@ __all__ = [
     "unit_rows",
 ]
 
+RESOLUTION = 1e-6
+"""Components that float32 cannot tell from nothing."""
 _AT_ONCE = 64  # prompts whose components are looked at together
 
 
@@ -99,6 +102,8 @@ def peak_components(prompts: Sequence[EncodedPrompt], bases: Sequence[Tensor]) -
 
     Args:
         bases: `[n_basis, d_text]` orthonormal rows each.
+    Returns:
+        components in [0, 1]; `RESOLUTION` at the least.
     """
     rows = torch.cat(list(bases)).to("cpu", torch.float32)
     belongs = torch.repeat_interleave(
@@ -111,7 +116,7 @@ def peak_components(prompts: Sequence[EncodedPrompt], bases: Sequence[Tensor]) -
         squares = (e @ rows.T).square_() @ belongs
         shares = squares / e.square().sum(1, keepdim=True).clamp_min(torch.finfo(e.dtype).tiny)
         found += [s.amax(0) for s in shares.split([len(p) for p in part])]
-    return torch.stack(found).sqrt().double()
+    return torch.stack(found).sqrt().double().clamp_min(RESOLUTION)
 
 
 def relative_component(embeddings: Tensor, basis: Tensor) -> Tensor:

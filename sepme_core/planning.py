@@ -16,6 +16,7 @@ from .concepts import Concept, ConceptSet
 from .config import BasisConfig
 from .dead_zone import DeadZone, choose_dead_zone
 from .embeddings import (
+    RESOLUTION,
     EncodedPrompt,
     TextEncoder,
     peak_components,
@@ -36,6 +37,7 @@ _CLOSE, _N_CLOSE = 1e-5, 8  # what float32 cannot tell apart, and how many are l
 _N_FURTHEST = 3  # protected prompts per concept that the leak is measured on
 # Below this share of its energy an own direction is rounding, not language.
 _LEAST_SURVIVING = 1e-3
+_LEAST_SHARE = 1e-6  # what the inverse of a matrix this large can tell from nothing
 ORDINARY = 0.98  # share of ordinary captions that shall stay below the dead zone
 
 
@@ -202,10 +204,17 @@ def _sharpen(
     encoded: Mapping[str, EncodedPrompt],
     basis: Tensor,
 ) -> None:
-    """Looks again, in float64, at the prompts that decide: no bit may depend on the batch."""
+    """Looks again, in float64, at the prompts that decide: no bit may depend on the batch.
+
+    Prompts beyond the first few share their strongest token with those: a template's beginning.
+    """
     close = [text for text, value in reach.items() if abs(value - extreme) < _CLOSE]
     for text in close[:_N_CLOSE]:
-        reach[text] = float(relative_component(encoded[text].embeddings, basis).max())
+        exact = float(relative_component(encoded[text].embeddings, basis).max())
+        reach[text] = max(exact, RESOLUTION)
+    known = [reach[text] for text in close[:_N_CLOSE]]
+    for text in close[_N_CLOSE:]:
+        reach[text] = min(max(reach[text], min(known)), max(known))
 
 
 def _dead_zone(  # noqa: PLR0913
@@ -290,17 +299,15 @@ def _metric(moment: Moment | None, soft: float) -> Tensor | None:
 
 def _directions(separated: Separated, concept: Concept, config: BasisConfig) -> _Directions:
     bases, space = separated.bases, separated.spaces[concept.name]
+    share = bases.share(concept.name)
+    if share < _LEAST_SHARE:
+        raise _inside(separated, space, share)
     left = bases.left(concept.name)
     _, values, rows = torch.linalg.svd(space.values[:, None] * left, full_matrices=False)
     seen = space.values[:, None] * (space.rows @ rows.T)
     surviving = float(seen.square().sum() / space.values.square().sum()) * space.outside
     if surviving < _LEAST_SURVIVING:
-        raise NotSeparableError(
-            f"it lies inside the span of what is protected ({bases.rank - space.rank} of "
-            f"{bases.d_text} directions; {surviving:.1e} of it is left): no increment can see it "
-            "without touching them. Erase the two together (write one behind '|' as a synonym of "
-            "the other), or stop protecting what is in its way."
-        )
+        raise _inside(separated, space, surviving)
     held = values.square().cumsum(0) / values.square().sum()
     n_basis = min(int((held < config.energy).sum()) + 1, config.max_basis)
     return _Directions(
@@ -309,6 +316,16 @@ def _directions(separated: Separated, concept: Concept, config: BasisConfig) -> 
         surviving,
         float(held[n_basis - 1]),
         bases.in_the_way(concept.name),
+    )
+
+
+def _inside(separated: Separated, space: OwnSpace, left: float) -> NotSeparableError:
+    used = separated.bases.rank - space.rank
+    return NotSeparableError(
+        f"it lies inside the span of what is protected ({used} of {separated.bases.d_text} "
+        f"directions; {left:.1e} of it is left): no increment can see it without touching them. "
+        "Erase the two together (write one behind '|' as a synonym of the other), or stop "
+        "protecting what is in its way."
     )
 
 

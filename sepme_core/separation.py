@@ -213,6 +213,17 @@ class Separation:
         place = self._places[name]
         return torch.linalg.solve(self._inverse[place, place], self.dual(name))
 
+    def share(self, name: str) -> float:
+        """How much of the most free of a concept's directions no other concept sees, in [0, 1].
+
+        Measured before any direction is taken: where nothing is left, `left` is only rounding.
+        """
+        place = self._places[name]
+        own = self._gram(self._whitened[place], self._rows[place])
+        free = torch.linalg.inv(self._inverse[place, place])
+        factor = torch.linalg.inv(torch.linalg.cholesky(own))
+        return float(torch.linalg.eigvalsh(factor @ free @ factor.T).max())
+
     def in_the_way(self, name: str) -> tuple[str, float]:
         """The concept most parallel to this one, and the cosine of the smallest angle."""
         own = self.own(name)
