@@ -329,7 +329,9 @@ def _draw(results: dict, shown: dict[str, list[Judged]], path: Path) -> None:
     for (left, right), (name, found) in zip(axes, shown.items(), strict=True):
         for values, color in COLORS.items():
             together = torch.cat([getattr(one, values) for one in found]).numpy()
-            left.hist(together, 60, (0, 1), density=True, alpha=0.5, color=color, label=values)
+            left.hist(
+                together, 60, range=(0, 1), density=True, alpha=0.5, color=color, label=values
+            )
         left.set_title(f"{name}: strongest token of each held-out prompt")
         left.set_xlabel("relative component")
         left.legend()
