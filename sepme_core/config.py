@@ -116,8 +116,10 @@ class RefineConfig:
             equations less and moves less.
         residual: weight of ‖r'‖² / ‖r‖² beside ρ², which draws the prediction to the anchor's.
         tau: stop when the worst |ρ(t)| over the strata falls to it.
-        momentum: α. The paper's 0.9 remembers its start for 37 steps at this tau; a ρ of this
-            objective varies by a few hundredths between samples, so that three or four suffice.
+        momentum: α. The paper's 0.9 remembers its start for 37 steps at this tau. Less than that
+            stops earlier: measured on one concept, |ρ| on unseen drawings was then below 0.03, but
+            cats were drawn in 27 of 96 pictures from a zero start and in 21 from the closed form,
+            where the floor is 13.
         min_steps: as in the paper.
         max_steps: from a zero start; from the closed form about ten suffice.
         n_at_once: samples per backward pass. More is faster and takes more memory.
@@ -130,7 +132,7 @@ class RefineConfig:
     learning_rate: float = 1.0
     damping: float = 0.03
     residual: float = 0.5
-    tau: float = 0.02  # at 0.05 the demo model still drew a quarter of its cats from a zero start
+    tau: float = 0.02
     momentum: float = 0.7
     min_steps: int = 10
     max_steps: int = 60
