@@ -9,9 +9,11 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import files
 from .apply import Apply, Remove
+from .certificate import CertificateNode
 from .compute import Compute
 from .concepts import Concepts
 from .export import ExportLoRA
+from .separate import Separate
 from .stacks import Load, Save, StackNode
 
 __all__ = ["SepMEExtension"]
@@ -23,4 +25,15 @@ class SepMEExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes, in menu order; `models/sepme` is made known first, as they list its files."""
         files.register_folder()
-        return [Concepts, Compute, Apply, Remove, StackNode, Load, Save, ExportLoRA]
+        return [
+            Concepts,
+            Compute,
+            Apply,
+            Remove,
+            StackNode,
+            Load,
+            Save,
+            Separate,
+            CertificateNode,
+            ExportLoRA,
+        ]

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
 from . import host
-from .common import StackType, schema
+from .common import StackType, schema, tell_strangers
 
 __all__ = ["Apply", "Remove"]
 
@@ -92,9 +92,11 @@ class Apply(io.ComfyNode):
         """Checks everything, then patches a clone."""
         chosen = stack.without(parse_names(off)).scaled(strength)
         window = host.Window(start_percent, end_percent, positive_only=prompts == "positive")
-        if mode == "merged":
-            return io.NodeOutput(host.apply_merged(model, chosen, window))
-        return io.NodeOutput(host.apply_exact(model, chosen, window))
+        apply = host.apply_merged if mode == "merged" else host.apply_exact
+        patched = apply(model, chosen, window)
+        # With what other nodes have applied before, and with what is left in the model.
+        tell_strangers(sum(host.applied(patched), stack))
+        return io.NodeOutput(patched)
 
 
 class Remove(io.ComfyNode):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Any
 
 from comfy_api.latest import io
 
-__all__ = ["CATEGORY", "ConceptsType", "StackType", "schema"]
+from ..sepme_core.increment import Stack
+from ..sepme_core.strangers import strangers_report
+from . import host
+
+__all__ = ["CATEGORY", "ConceptsType", "StackType", "schema", "tell_strangers"]
+
+log = logging.getLogger(__name__)
 
 CATEGORY = "SepME"
 ConceptsType = io.Custom("SEPME_CONCEPTS")
@@ -18,3 +25,11 @@ def schema(**fields: Any) -> io.Schema:
     """A node schema without the fields that this host does not know yet (`search_aliases`, …)."""
     known = inspect.signature(io.Schema).parameters
     return io.Schema(category=CATEGORY, **{k: v for k, v in fields.items() if k in known})
+
+
+def tell_strangers(stack: Stack) -> None:
+    """Says, in the log and on the node, which increments may move each other's concepts."""
+    text = strangers_report(stack)
+    if text:
+        log.warning("SepME: %s", text)
+        host.show_text(text)

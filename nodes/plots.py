@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..sepme_core.erase import Erasure
+from .drawing import GREY, GRID, INK, MARGIN, WIDTH, as_image, dot, font, short
 
 __all__ = ["erasure_plot"]
 
-WIDTH, ROW, MARGIN, LABEL = 640, 40, 20, 170
-INK, GREY, GRID = "#1f2430", "#7a8194", "#e3e6ee"
+ROW, LABEL = 40, 170
 PROTECTED, CONCEPT, ZONE = "#2f7ed8", "#d8572f", "#eef1f7"
 SERIES = ("#d8572f", "#2f7ed8", "#3a9d5d", "#8b5cd6", "#c79a1b", "#4aa5b8")
 CURVE_HEIGHT = 260
@@ -37,12 +36,7 @@ def erasure_plot(erasures: Sequence[Erasure]) -> Tensor:
         top = _margins(draw, planned, top)
     if trained:
         _curves(draw, trained, top)
-    array = np.asarray(image, dtype=np.float32) / 255
-    return torch.from_numpy(array)[None]
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    return as_image(image)
 
 
 def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> int:
@@ -50,16 +44,14 @@ def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -
         (MARGIN, top),
         "How far prompts reach into a concept, from 0 to 1",
         fill=INK,
-        font=_font(20),
+        font=font(20),
     )
     top += ROW
     left, right = LABEL, WIDTH - MARGIN
     for erasure in erasures:
         assert erasure.plan is not None
         zone, y = erasure.plan.dead_zone, top + ROW // 2
-        draw.text(
-            (MARGIN, top + 6), _short(erasure.increment.concept.name), fill=INK, font=_font(17)
-        )
+        draw.text((MARGIN, top + 6), short(erasure.increment.concept.name), fill=INK, font=font(17))
         at = [
             left + round(v * (right - left))
             for v in (zone.largest_protected, zone.threshold, zone.smallest_concept)
@@ -67,22 +59,22 @@ def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -
         draw.rectangle((left, top + 4, at[1], top + ROW - 4), fill=ZONE)
         draw.line((left, y, right, y), fill=GRID, width=2)
         draw.line((at[1], top + 4, at[1], top + ROW - 4), fill=GREY, width=2)
-        _dot(draw, at[0], y, PROTECTED)
-        _dot(draw, at[2], y, CONCEPT)
+        dot(draw, at[0], y, PROTECTED)
+        dot(draw, at[2], y, CONCEPT)
         top += ROW
     for x, color, text in (
         (left, PROTECTED, "protected, at most"),
         (left + 180, GREY, "dead zone"),
         (left + 300, CONCEPT, "concept, at least"),
     ):
-        _dot(draw, x + 8, top + ROW // 2, color)
-        draw.text((x + 20, top + 7), text, fill=INK, font=_font(16))
+        dot(draw, x + 8, top + ROW // 2, color)
+        draw.text((x + 20, top + 7), text, fill=INK, font=font(16))
     return top + 2 * ROW
 
 
 def _curves(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> None:
     draw.text(
-        (MARGIN, top), "Correlation with the concept, by step (log scale)", fill=INK, font=_font(20)
+        (MARGIN, top), "Correlation with the concept, by step (log scale)", fill=INK, font=font(20)
     )
     top += ROW
     left, right, bottom = LABEL, WIDTH - MARGIN, top + CURVE_HEIGHT
@@ -91,7 +83,7 @@ def _curves(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) ->
     for power in range(int(np.ceil(low)), int(np.floor(high)) + 1):
         y = bottom - (power - low) / (high - low) * CURVE_HEIGHT
         draw.line((left, y, right, y), fill=GRID, width=1)
-        draw.text((left - 60, y - 9), f"1e{power}", fill=GREY, font=_font(15))
+        draw.text((left - 60, y - 9), f"1e{power}", fill=GREY, font=font(15))
     n_steps = max(len(e.statistics) for e in erasures)
     for i, erasure in enumerate(erasures):
         color = SERIES[i % len(SERIES)]
@@ -101,16 +93,8 @@ def _curves(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) ->
         draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=color, width=3)
         draw.text(
             (MARGIN, top + 22 * i),
-            _short(erasure.increment.concept.name),
+            short(erasure.increment.concept.name),
             fill=color,
-            font=_font(16),
+            font=font(16),
         )
-    draw.text((right - 90, bottom + 6), f"{n_steps} steps", fill=GREY, font=_font(15))
-
-
-def _dot(draw: ImageDraw.ImageDraw, x: int, y: int, color: str) -> None:
-    draw.ellipse((x - 7, y - 7, x + 7, y + 7), fill=color)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 16 else f"{name[:15]}…"
+    draw.text((right - 90, bottom + 6), f"{n_steps} steps", fill=GREY, font=font(15))

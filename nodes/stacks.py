@@ -9,7 +9,7 @@ from ..sepme_core.errors import ConceptError
 from ..sepme_core.increment import Stack, StackEntry
 from ..sepme_core.increment_file import to_bytes, write_increment
 from . import files
-from .common import StackType, schema
+from .common import StackType, schema, tell_strangers
 
 __all__ = ["Load", "Save", "StackNode"]
 
@@ -72,7 +72,9 @@ class Load(io.ComfyNode):
     ) -> io.NodeOutput:
         """Reads strictly; see `read_increment` for the errors."""
         entry = StackEntry(files.load_increment(increment), strength, enabled)
-        return io.NodeOutput((stack or Stack()) + Stack((entry,)))
+        joined = (stack or Stack()) + Stack((entry,))
+        tell_strangers(joined)
+        return io.NodeOutput(joined)
 
 
 class Save(io.ComfyNode):
@@ -140,4 +142,6 @@ class StackNode(io.ComfyNode):
     @classmethod
     def execute(cls, **stacks: Stack | None) -> io.NodeOutput:
         """Adds them in order."""
-        return io.NodeOutput(sum((s for s in stacks.values() if s is not None), Stack()))
+        joined = sum((s for s in stacks.values() if s is not None), Stack())
+        tell_strangers(joined)
+        return io.NodeOutput(joined)

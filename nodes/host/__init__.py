@@ -22,7 +22,7 @@ from .layers import (
 )
 from .naming import lora_names
 from .prompts import encode_prompts
-from .running import NodeProgress, memory_explained
+from .running import NodeProgress, compute_device, memory_explained, show_text
 
 __all__ = [
     "FAMILIES",
@@ -37,6 +37,7 @@ __all__ = [
     "autograd_ready",
     "base_fingerprint",
     "check_same_encoder",
+    "compute_device",
     "compute_dtype",
     "computing",
     "encode_prompts",
@@ -45,6 +46,7 @@ __all__ = [
     "matching_layers",
     "memory_explained",
     "remove",
+    "show_text",
     "text_encoder_fingerprint",
     "text_only_weights",
     "without_increments",

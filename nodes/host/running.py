@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import comfy.model_management
 import comfy.utils
+import torch
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
@@ -15,8 +16,22 @@ from ...sepme_core.errors import SepMEError
 
 __all__ = [
     "NodeProgress",
+    "compute_device",
     "memory_explained",
+    "show_text",
 ]
+
+
+def compute_device() -> torch.device:
+    """Where the host computes."""
+    return comfy.model_management.get_torch_device()
+
+
+def show_text(text: str) -> None:
+    """Writes on the node that is running."""
+    context = get_executing_context()
+    if context:
+        PromptServer.instance.send_progress_text(text, context.node_id)
 
 
 @contextmanager

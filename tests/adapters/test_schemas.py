@@ -35,6 +35,8 @@ WIDGETS = {
     "SepME_Stack": [],
     "SepME_Load": ["increment", "enabled", "strength"],
     "SepME_Save": ["folder", "overwrite"],
+    "SepME_Separate": [],
+    "SepME_Certificate": ["held_out"],
     "SepME_ExportLoRA": ["filename", "folder", "overwrite"],
 }
 # Links are stored by position as well.
@@ -49,6 +51,8 @@ SOCKETS = {
     "SepME_Stack": (["stack_1", "stack_2", "stack_3", "stack_4"], ["stack"]),
     "SepME_Load": (["stack"], ["stack"]),
     "SepME_Save": (["stack"], ["paths"]),
+    "SepME_Separate": (["stack", "model", "clip"], ["stack", "report"]),
+    "SepME_Certificate": (["stack", "model", "clip"], ["report", "plot"]),
     "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
 }
 

@@ -1,0 +1,79 @@
+"""The node that shows who leaks into whom."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sepme_core.application import check_fits
+from ..sepme_core.certificate import HELD_OUT_TEMPLATES, certify
+from ..sepme_core.certificate_report import certificate_report
+from ..sepme_core.concepts import parse_lines
+from ..sepme_core.increment import Stack
+from . import host
+from .certificate_plot import certificate_plot
+from .common import StackType, schema
+from .session import open_session
+
+__all__ = ["CertificateNode"]
+
+log = logging.getLogger(__name__)
+
+
+class CertificateNode(io.ComfyNode):
+    """Leak matrix, margins and capacity of a stack."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Certificate",
+            display_name="SepME Certificate",
+            description="Measures how far every increment of a stack moves its own concept, every "
+            "other one, and what it protects, on the prompts it was given and on unseen ones.",
+            search_aliases=["leak matrix", "check erased concepts", "separability"],
+            inputs=[
+                StackType.Input(
+                    "stack", tooltip="Increments at full strength, switched off ones included."
+                ),
+                io.Model.Input("model", tooltip="The model they are used with; it stays as it is."),
+                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model."),
+                io.String.Input(
+                    "held_out",
+                    multiline=True,
+                    default="\n".join(HELD_OUT_TEMPLATES),
+                    tooltip="Sentences to test with, one a line, with {} in place of the name. "
+                    "Those that an increment was computed with are left out.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="report", tooltip="What leaks, what to do, and all numbers."
+                ),
+                io.Image.Output(
+                    display_name="plot", tooltip="Leak matrices, margins and capacity."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, stack: Stack, model: Any, clip: Any, held_out: str) -> io.NodeOutput:
+        """Checks that everything belongs together before the first prompt is encoded."""
+        increments = [entry.increment for entry in stack.entries]
+        session = open_session(model, clip, stack)
+        family = host.family_of(session.model)
+        check_fits(increments, host.matching_layers(session.model, family.cross_attention))
+        certificate = certify(
+            increments,
+            session.encode,
+            session.weights,
+            session.dtype,
+            parse_lines(held_out),
+            host.NodeProgress(),
+            host.compute_device(),
+        )
+        text = certificate_report(certificate)
+        log.info("SepME\n%s", text)
+        return io.NodeOutput(text, certificate_plot(certificate))
