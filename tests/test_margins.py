@@ -46,7 +46,7 @@ def test_lower_dead_zone_touches_more_and_misses_less():
 
 def test_refused_concepts_are_listed_and_not_counted():
     twins = replace(KIND, groups=(("car pizza",), ("car",), ("pizza",)))
-    told, found = run(twins, ["car pizza", "car"], ToyEncoder(), PLAIN, 2)
+    told, found = run(twins, ["car pizza", "car"], ToyEncoder(), replace(PLAIN, capacity=1.0), 2)
     assert told["refused"] == ["car pizza"]
     assert [one.plan.concept.name for one in found] == ["car"]
 
