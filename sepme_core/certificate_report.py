@@ -59,7 +59,7 @@ def _concept(certificate: Certificate, j: int) -> Iterator[str]:
 
 
 def _margin(margin: Margin) -> str:
-    nearest = f" ({margin.nearest!r})" if margin.nearest else ""
+    nearest = f" ({margin.nearest!r})" if margin.foreign else ""
     return (
         f"its own reach {margin.own:.3g} or more, others {margin.foreign:.2g} or less{nearest}; "
         f"margin {margin.width:.3g}"

@@ -256,6 +256,13 @@ def test_report_of_many_concepts_names_the_worst_instead_of_all():
     assert "rows erase" in certificate_report(certified(many[:12]))
 
 
+def test_nearest_prompt_is_named_even_when_it_is_the_empty_one():
+    found = certified(computed("cat"))
+    margin = replace(found.constraint.margins[0], foreign=0.2, nearest="")
+    matrix = replace(found.constraint, margins=(margin,))
+    assert "others 0.2 or less ('')" in certificate_report(replace(found, constraint=matrix))
+
+
 def test_quiet_certificate_says_that_nothing_moves():
     text = certificate_report(certified(computed("cat", "dog")))
     assert "not by a bit" in text
