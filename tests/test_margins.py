@@ -44,11 +44,18 @@ def test_lower_dead_zone_touches_more_and_misses_less():
     assert missed == sorted(missed) and missed[-1] > missed[0]
 
 
+class Twins(ToyEncoder):
+    """Two words of one meaning."""
+
+    def encode(self, prompt):
+        return replace(super().encode(prompt.replace("kitty", "cat")), text=prompt)
+
+
 def test_refused_concepts_are_listed_and_not_counted():
-    twins = replace(KIND, groups=(("car pizza",), ("car",), ("pizza",)))
-    told, found = run(twins, ["car pizza", "car"], ToyEncoder(), replace(PLAIN, capacity=1.0), 2)
-    assert told["refused"] == ["car pizza"]
-    assert [one.plan.concept.name for one in found] == ["car"]
+    kind = replace(KIND, groups=(("cat",), ("kitty",), ("rose",)))
+    told, found = run(kind, ["kitty", "rose"], Twins(), PLAIN, 2)
+    assert told["refused"] == ["kitty"]
+    assert [one.plan.concept.name for one in found] == ["rose"]
 
 
 def test_document_shows_what_was_measured():
