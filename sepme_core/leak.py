@@ -91,7 +91,8 @@ class _Look:
         self.tokens = torch.cat([e for e, _ in parts]) if parts else torch.zeros(0, width)
         self._acted_on = torch.cat([m for _, m in parts]) if parts else torch.zeros(0)
         self._owner = [i for i, (e, _) in enumerate(parts) for _ in range(len(e))]
-        self._z = self.tokens @ increment.basis.float().T
+        # What protected tokens have there is all but zero: single precision would measure itself.
+        self._z = (self.tokens.double() @ increment.basis.double().T).float()
         self._worst = torch.zeros(len(self.tokens))
 
     def _furthest(

@@ -242,6 +242,22 @@ def test_the_leak_is_measured_where_it_is_largest():
     assert leak.linear == pytest.approx(float(max(ratios)), rel=0.01)
 
 
+def test_the_leak_is_the_loras_own_and_not_that_of_measuring_it():
+    """In single precision the protected rows' projections, all but zero, would be noise."""
+    lora = Lora.of(STACKS["wider than a layer"].scaled(30))
+    expected = max(
+        float(
+            (
+                (PROTECTED.double() @ exact_delta(lora, m).T).norm(dim=1)
+                / (PROTECTED.double() @ w.double().T).norm(dim=1)
+            ).max()
+        )
+        for m, w in WEIGHTS.items()
+    )
+    rows = [prompt(str(i), row[None]) for i, row in enumerate(PROTECTED)]
+    assert lora_leak(lora, rows, WEIGHTS).linear == pytest.approx(expected, rel=0.01)
+
+
 def test_only_what_every_active_increment_protects_is_promised():
     def protecting(name: str, *prompts: str) -> Increment:
         return replace(increment(name), provenance=Provenance(protected=prompts))
