@@ -169,7 +169,7 @@ def _report(path: Path, active: Stack, lora: Lora, leak: dict[str, object]) -> s
     size = path.stat().st_size / 1e6
     lines = [
         f"{path.name}: {concepts}",
-        f"- rank {lora.rank}, {len(lora.target_modules)} layers, {size:.2g} MB",
+        f"- rank {lora.rank}, {len(lora.target_modules)} layers, {size:.2f} MB",
         *_leak_lines(active, leak),
     ]
     if lora.full:
