@@ -8,7 +8,6 @@ from itertools import islice
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from .application import token_mask
@@ -49,8 +48,8 @@ def leak_table(
 ) -> LeakTable:
     """Holds every increment against every prompt, all tokens and layers of it.
 
-    ‖W e‖ is computed once per token, for all increments. With A = Q R, ‖A z‖ = ‖R z‖: an increment
-    costs as many products per token as its rank squared, however wide the layers are.
+    ‖W e‖ is computed once per token, for all increments. With AᵀA = F Fᵀ, ‖A z‖ = ‖Fᵀ z‖: an
+    increment costs as many products per token as its rank squared, however wide the layers are.
 
     Args:
         prompts: of the increments' text encoder; taken one batch after the other.
@@ -110,10 +109,9 @@ class _Probe:
     ) -> None:
         self._increment, self._modules = increment, modules
         self.basis = increment.basis.to(device, torch.float32)
-        rank = increment.n_basis
-        factors = [_triangle(increment.coef.get(m), rank) for m in modules]
-        # `[rank, n_layers, rank]` flattened: sums over the first then run over whole vectors.
-        self._factors = torch.stack(factors, 1).flatten(0, 1).to(device)
+        factors = _factors([increment.coef.get(m) for m in modules], increment.n_basis)
+        # `[rank, rank * n_layers]`, layers last: sums over the rank then run over whole vectors.
+        self._factors = factors.permute(1, 2, 0).flatten(1).to(device)
 
     def look(self, tokens: _Tokens, z: Tensor, dtype: torch.dtype) -> Tensor:
         """Linear and exact leak, peak, and whether it is shown, `[4, n_prompts]`."""
@@ -128,16 +126,19 @@ class _Probe:
 
     def _moved(self, z: Tensor) -> Tensor:
         """‖ΔW e‖² of each layer, `[..., n_layers]`."""
-        return (z @ self._factors.T).unflatten(-1, (z.shape[-1], -1)).square().sum(-2)
+        return (z @ self._factors).unflatten(-1, (z.shape[-1], -1)).square().sum(-2)
 
     def _moved_by_full(self, e: Tensor) -> Tensor:
         full = [self._increment.full.get(m, torch.zeros(1, e.shape[-1])) for m in self._modules]
         return torch.stack([(e @ f.to(e).T).square().sum(-1) for f in full], -1)
 
 
-def _triangle(coef: Tensor | None, rank: int) -> Tensor:
-    """R of A = Q R, filled up to `[rank, rank]`; zeros for a layer that is not edited."""
-    if coef is None:
-        return torch.zeros(rank, rank)
-    r = torch.linalg.qr(coef.to("cpu", torch.float32), mode="r").R
-    return pad(r, (0, 0, 0, rank - len(r)))
+def _factors(coefs: Sequence[Tensor | None], rank: int) -> Tensor:
+    """F with AᵀA = F Fᵀ of each layer, `[n_layers, rank, rank]`; zeros where nothing is edited."""
+    gram = torch.zeros(len(coefs), rank, rank, dtype=torch.float64)
+    for square, coef in zip(gram, coefs, strict=True):
+        if coef is not None:
+            a = coef.to("cpu", torch.float64)
+            square.copy_(a.T @ a)
+    values, vectors = torch.linalg.eigh(gram)
+    return (vectors * values.clamp_min(0).sqrt()[:, None]).float()

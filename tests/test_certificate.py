@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sepme_core.application import token_mask
-from sepme_core.certificate import HELD_OUT_TEMPLATES, Certificate, certify
+from sepme_core.certificate import HELD_OUT_TEMPLATES, Certificate, certify, strangers
 from sepme_core.certificate_report import certificate_report
 from sepme_core.concepts import DEFAULT_TEMPLATES, SLOT, Concept, ConceptSet, fill
 from sepme_core.config import EraseConfig
@@ -16,7 +16,7 @@ from sepme_core.denoiser import Progress
 from sepme_core.embeddings import relative_component
 from sepme_core.erase import erase
 from sepme_core.errors import ConceptError, IncompatibleError
-from sepme_core.increment import Increment
+from sepme_core.increment import Increment, Stack
 from sepme_core.reseparate import reseparate
 from tests.toy import D_TEXT, TEMPLATES, ToyDenoiser, ToyEncoder
 
@@ -102,8 +102,10 @@ def test_strangers_leak_until_they_are_separated():
     text = str(before.leaking[0])
     assert "which it was computed without" in text
     assert "SepME Separate" in text
-    again = reseparate(strangers_by_look(), ENCODER, WEIGHTS)
-    assert certified([r.after for r in again]).leaking == ()
+    assert len(strangers(Stack.of(strangers_by_look()))) == 2
+    again = [r.after for r in reseparate(strangers_by_look(), ENCODER, WEIGHTS)]
+    assert certified(again).leaking == ()
+    assert strangers(Stack.of(again)) == ()
 
 
 def test_pair_that_leaks_although_it_is_protected_is_told_so():
