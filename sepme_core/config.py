@@ -47,8 +47,8 @@ class BasisConfig:
         dead_zone: threshold in (0, 1); None chooses from the data. Truncated only: the exact
             bases need none.
         ridge: of the closed form, relative to the mean squared coordinate, > 0.
-        push: factor on the closed form's shift, > 0. More than 1 reaches phrasings that were not
-            given; far more than 1 draws the opposite of the concept.
+        push: factor on the solved shift, of the closed form and after refining, > 0. More than 1
+            reaches phrasings that were not given; far more than 1 draws the opposite of the concept.
     """
 
     protection: Protection = "truncated"

@@ -21,7 +21,8 @@ from .leak import Leak, measure_leak, measure_leaks
 from .paper import train_decoupled, train_unconstrained
 from .planning import Plan, make_plans
 from .preserve import MomentOf, list_digest
-from .refine import Preconditioner, collect, noised_pictures, refine
+from .refine import Preconditioner, refine
+from .targets import collect, noised_pictures
 
 __all__ = ["Erasure", "erase"]
 
@@ -178,8 +179,10 @@ class _Run:
             plan.basis, plan.encoded, plan.dead_zone.largest_protected, self.weights
         )
         out = refine(denoiser, start, units, seen, settings, generator, self.on_step)
+        # Solved on known phrasings; others get a part of the shift, as with the closed form.
+        pushed = replace(start, coef=out.coef).scaled(self.config.basis.push)
         return self._finish(
-            replace(start, coef=out.coef),
+            pushed,
             plan,
             started,
             statistics=out.statistics,

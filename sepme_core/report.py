@@ -73,7 +73,7 @@ def _training(erasure: Erasure) -> list[str]:
     lines = [f"- {steps} steps, {end}; correlation {erasure.statistics[-1]:.3g}"]
     if erasure.rho:
         lines.append(
-            "- what is left at each time, noisiest first: "
+            "- what is left at each time before the push, noisiest first: "
             + " ".join(f"{r:+.2f}" for r in erasure.rho)
         )
     return lines
