@@ -48,7 +48,7 @@ class BasisConfig:
             bases need none.
         ridge: of the closed form, relative to the mean squared coordinate, > 0.
         push: factor on the solved shift, of the closed form and after refining, > 0. More than 1
-            reaches phrasings that were not given; far more than 1 draws the opposite of the concept.
+            reaches phrasings that were not given; far more than 1 draws the concept's opposite.
     """
 
     protection: Protection = "truncated"
