@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from demo.graphs import HELD_OUT, OBJECTS, Graph, objects_on, report, run
 from launch.server import Server
 from sepme_core.concepts import fill
+from sepme_core.config import RefineConfig
 
 pytestmark = pytest.mark.host
 
@@ -228,7 +229,7 @@ def test_refine_leaves_no_correlation_at_any_time_and_erases(server, floors):
     text = entry["outputs"][shown]["text"][0]
     (line,) = [x for x in text.splitlines() if "noisiest first" in x]
     rho = [float(x) for x in line.split(":")[1].split()]
-    assert len(rho) == 10
+    assert len(rho) == RefineConfig().n_strata
     assert max(map(abs, rho)) <= 0.1, text
     (pictures,) = run(server, graph, node)
     assert objects_on(pictures).count("cat") / N_SEEDS <= share("cat", floors[""]) + 0.1
