@@ -13,6 +13,7 @@ __all__ = [
     "DEFAULT_TEMPLATES",
     "NEAREST",
     "SLOT",
+    "STYLE_TEMPLATES",
     "Concept",
     "ConceptPrompt",
     "ConceptSet",
@@ -34,6 +35,14 @@ DEFAULT_TEMPLATES = (
     "{} in the garden",
     "a cute {}",
 )
+STYLE_TEMPLATES = (
+    "a painting by {}",
+    "in the style of {}",
+    "a portrait by {}",
+    "{} style",
+    "artwork by {}",
+)
+"""For artists and styles, which people name otherwise than objects."""
 
 
 @dataclass(frozen=True)
