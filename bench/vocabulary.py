@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from sepme_core.concepts import DEFAULT_TEMPLATES, STYLE_TEMPLATES
+from sepme_core.concepts import DEFAULT_TEMPLATES
 
 __all__ = ["Kind", "kinds"]
 
+STYLE_TEMPLATES = (
+    "a painting by {}",
+    "in the style of {}",
+    "a portrait by {}",
+    "{} style",
+    "artwork by {}",
+)
 STYLES_HELD_OUT = (
     "a landscape as {} would have painted it",
     "{}, high quality, detailed",

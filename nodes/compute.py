@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from comfy_api.latest import io
 
 from ..sepme_core.concepts import ConceptSet, parse_names
-from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig
+from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig, Protection
 from ..sepme_core.erase import Erasure, erase
 from ..sepme_core.increment import Stack
 from ..sepme_core.report import report
@@ -244,7 +244,7 @@ def _config(  # noqa: PLR0913
     if protection == AUTOMATIC:
         protection = "full" if method.startswith("paper") else "truncated"
     basis = BasisConfig(
-        protection,  # type: ignore[arg-type]
+        cast("Protection", protection),
         energy=energy,
         tolerance=tolerance,
         dead_zone=dead_zone or None,

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .concepts import SLOT, Concept, ConceptSet, fill, name_key
+from .concepts import SLOT, Concept, ConceptSet, fill, is_name, name_key
 from .errors import ConceptError
 from .increment import Increment
-from .reseparate import is_name
 
 __all__ = ["HELD_OUT_TEMPLATES", "CertificatePrompts"]
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .errors import ConceptError
+from .spelling import NameFinder
 
 __all__ = [
     "DEFAULT_TEMPLATES",
     "NEAREST",
     "SLOT",
-    "STYLE_TEMPLATES",
     "Concept",
     "ConceptPrompt",
     "ConceptSet",
     "fill",
-    "holds_name",
+    "is_name",
     "name_key",
     "parse_concepts",
     "parse_lines",
     "parse_names",
+    "quoted",
 ]
 
 SLOT = "{}"
@@ -34,13 +34,6 @@ DEFAULT_TEMPLATES = (
     "a picture of a {}",
     "{} in the garden",
     "a cute {}",
-)
-STYLE_TEMPLATES = (
-    "a painting by {}",
-    "in the style of {}",
-    "a portrait by {}",
-    "{} style",
-    "artwork by {}",
 )
 """For artists and styles, which people name otherwise than objects."""
 
@@ -178,6 +171,16 @@ def fill(template: str, name: str) -> str:
     return _tidy(template.replace(SLOT, name, 1))
 
 
+def is_name(prompt: str, templates: Sequence[str], protected: Container[str]) -> bool:
+    """Whether a protected prompt stands for a concept: it is protected in every template."""
+    return bool(prompt and templates) and all(fill(t, prompt) in protected for t in templates)
+
+
+def quoted(prompt: str) -> str:
+    """A prompt in quotation marks, for messages; the empty one in words."""
+    return repr(prompt) if prompt else "the empty prompt"
+
+
 def parse_lines(text: str) -> tuple[str, ...]:
     """The non-empty lines of a text field; `#` starts a comment line."""
     lines = (line.strip() for line in text.splitlines())
@@ -246,7 +249,7 @@ def _check_names(concepts: tuple[Concept, ...]) -> None:
 def _check_anchors(concepts: tuple[Concept, ...]) -> None:
     for concept in concepts:
         for name in concept.names:
-            if holds_name(concept.anchor, name):
+            if NameFinder([name]).finds_one_in(concept.anchor):
                 raise ConceptError(
                     f"The anchor {concept.anchor!r} of {concept.name!r} holds {name!r}, which is "
                     "to be erased: it would be drawn again. Use a broader word, another concept, "
@@ -276,13 +279,6 @@ def _check_protected(concepts: ConceptSet) -> None:
 def name_key(name: str) -> str:
     """What two spellings of one name have in common: capitals and spaces do not count."""
     return " ".join(name.casefold().split())
-
-
-def holds_name(text: str, name: str) -> bool:
-    """Whether a text holds a name as whole words."""
-    words, wanted = re.findall(r"\w+", text.casefold()), re.findall(r"\w+", name.casefold())
-    starts = range(len(words) - len(wanted) + 1)
-    return bool(wanted) and any(words[i : i + len(wanted)] == wanted for i in starts)
 
 
 def _tidy(text: str) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "BasisConfig",
     "EraseConfig",
     "PaperConfig",
+    "Protection",
     "RefineConfig",
 ]
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .concepts import quoted
 from .errors import NonFiniteError, NotSeparableError
 
 __all__ = ["DeadZone", "choose_dead_zone"]
@@ -82,7 +83,7 @@ def choose_dead_zone(
     if threshold is None:
         if smallest <= largest:
             raise NotSeparableError(
-                f"{_said(nearest)}, which is protected, reaches {largest:.3f} into the concept's "
+                f"{quoted(nearest)}, which is protected, reaches {largest:.3f} into the concept's "
                 f"directions, its own prompt {weakest!r} only {smallest:.3f}: they cannot be told "
                 "apart. Erase the two together (write one behind '|' as a synonym of the other), "
                 "stop protecting the one in the way, or set dead_zone yourself and accept the "
@@ -92,7 +93,3 @@ def choose_dead_zone(
         most = largest + HIGHEST * (smallest - largest)
         threshold = min(max(least, ordinary), most)
     return DeadZone(threshold, largest, smallest, nearest)
-
-
-def _said(prompt: str) -> str:
-    return repr(prompt) if prompt else "the empty prompt"

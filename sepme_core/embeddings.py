@@ -77,24 +77,24 @@ def stack_rows(prompts: Sequence[EncodedPrompt]) -> Tensor:
     The start mark, and in causal encoders every common beginning, has the same embedding in every
     prompt: it is a single constraint and counts once.
     """
-    seen: dict[bytes, Tensor] = {}
-    for prompt in prompts:
-        rows = unit_rows(prompt.embeddings)
-        keys = (rows * 1e5).round().to(torch.int32).numpy()
-        for key, row in zip(keys, rows * prompt.weights()[:, None], strict=True):
-            seen.setdefault(key.tobytes(), row)
-    return torch.stack(list(seen.values()))
+    return _distinct([p.embeddings for p in prompts], [p.weights() for p in prompts])
 
 
 def sampled_rows(prompts: Sequence[EncodedPrompt]) -> Tensor:
-    """The same as `stack_rows` of the tokens that stand for each prompt, `[n_rows, d_text]`."""
-    parts = [(p.embeddings[which], weights) for p in prompts for which, weights in [p.sample()]]
-    rows = unit_rows(torch.cat([e for e, _ in parts]))
-    weights = torch.cat([w for _, w in parts])
+    """The same of the tokens that stand for each prompt, `[n_rows, d_text]` float64."""
+    chosen = [p.sample() for p in prompts]
+    parts = [p.embeddings[which] for p, (which, _) in zip(prompts, chosen, strict=True)]
+    return _distinct(parts, [weights for _, weights in chosen])
+
+
+def _distinct(embeddings: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    rows = unit_rows(torch.cat(list(embeddings)))
     keys = (rows * 1e5).round().to(torch.int32).numpy()
-    first = {key.tobytes(): place for place, key in reversed(list(enumerate(keys)))}
-    kept = torch.tensor(sorted(first.values()))
-    return rows[kept] * weights[kept, None]
+    first: dict[bytes, int] = {}
+    for place, key in enumerate(keys):
+        first.setdefault(key.tobytes(), place)
+    kept = torch.tensor(list(first.values()))
+    return rows[kept] * torch.cat(list(weights))[kept, None]
 
 
 def peak_components(prompts: Sequence[EncodedPrompt], bases: Sequence[Tensor]) -> Tensor:

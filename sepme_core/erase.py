@@ -13,7 +13,7 @@ from .anchors import with_anchors
 from .closed_form import closed_form_coefs, token_map
 from .concepts import Concept, ConceptSet
 from .config import EraseConfig
-from .denoiser import CountingDenoiser, Denoiser, OnStep, Progress
+from .denoiser import CountingDenoiser, Denoiser, OnStep
 from .embeddings import TextEncoder
 from .errors import ConceptError
 from .increment import Increment, Provenance
@@ -26,8 +26,6 @@ from .targets import collect, noised_pictures
 
 __all__ = ["Erasure", "erase"]
 
-_MANY = 200  # concepts at once
-
 
 @dataclass(frozen=True, eq=False)
 class Erasure:
@@ -38,7 +36,7 @@ class Erasure:
         statistics: stopping statistic after every optimiser step; empty for the closed form.
         rho: mean ρ(t) per time stratum, noisiest first; empty unless refined.
         evaluations: denoiser evaluations, forward = 1, backward = 2, per picture.
-        seconds: wall time with drawing, without text encoding.
+        seconds: wall time with drawing, after text encoding and planning.
     """
 
     increment: Increment
@@ -103,7 +101,7 @@ def erase(
     )
     if config.method == "unconstrained":
         return [run.unconstrained(concept) for concept in chosen]
-    plans = make_plans(concepts, chosen, encode, config.basis, dtype, moment_of)
+    plans = make_plans(concepts, chosen, encode, config.basis, dtype, moment_of, on_step)
     if config.method == "paper joint":
         return run.paper(plans)
     if config.method == "paper separate":
@@ -153,18 +151,13 @@ class _Run:
         self, increments: Sequence[Increment], plans: Sequence[Plan], started: float
     ) -> list[Erasure]:
         """All at once; the time is shared evenly."""
-        # The furthest token of the furthest prompt alone, where there are very many concepts.
-        n = 1 if len(plans) > _MANY else max(len(p.furthest) for p in plans)
-        prompts = [plan.furthest[:n] for plan in plans]
-        leaks = measure_leaks(increments, prompts, self.weights, self.dtype, n_tokens=n + 1)
+        prompts = [plan.furthest for plan in plans]
+        leaks = measure_leaks(increments, prompts, self.weights, self.dtype)
         seconds = (time.perf_counter() - started) / len(plans)
-        found: list[Erasure] = []
-        for number, parts in enumerate(zip(increments, plans, leaks, strict=True), start=1):
-            increment, plan, leak = parts
-            self.on_step(Progress(plan.concept.name, number, len(plans)))
-            made = replace(increment.provenance, leak=asdict(leak))
-            found.append(Erasure(replace(increment, provenance=made), plan, leak, seconds=seconds))
-        return found
+        return [
+            _erasure(increment, plan, leak, seconds)
+            for increment, plan, leak in zip(increments, plans, leaks, strict=True)
+        ]
 
     def _refined(self, start: Increment, plan: Plan) -> Erasure:
         started = time.perf_counter()
@@ -181,10 +174,8 @@ class _Run:
         out = refine(denoiser, start, units, seen, settings, generator, self.on_step)
         # Solved on known phrasings; others get a part of the shift, as with the closed form.
         pushed = replace(start, coef=out.coef).scaled(self.config.basis.push)
-        return self._finish(
-            pushed,
-            plan,
-            started,
+        return replace(
+            self._finish(pushed, plan, started),
             statistics=out.statistics,
             rho=out.rho,
             converged=out.converged,
@@ -204,10 +195,8 @@ class _Run:
             self.on_step,
         )
         return [
-            self._finish(
-                self._increment(plan, coef),
-                plan,
-                started,
+            replace(
+                self._finish(self._increment(plan, coef), plan, started),
                 statistics=out.statistics,
                 converged=out.converged,
                 evaluations=denoiser.evaluations,
@@ -254,13 +243,9 @@ class _Run:
             plan.concept, plan.basis.float(), coef, dead_zone=plan.dead_zone, provenance=made
         )
 
-    def _finish(
-        self, increment: Increment, plan: Plan, started: float, **measured: object
-    ) -> Erasure:
+    def _finish(self, increment: Increment, plan: Plan, started: float) -> Erasure:
         leak = measure_leak(increment, plan.furthest, self.weights, self.dtype)
-        made = replace(increment.provenance, leak=asdict(leak))
-        seconds = time.perf_counter() - started
-        return Erasure(replace(increment, provenance=made), plan, leak, seconds=seconds, **measured)  # type: ignore[arg-type]
+        return _erasure(increment, plan, leak, time.perf_counter() - started)
 
     def _pictures(self, denoiser: CountingDenoiser, prompt: str) -> Tensor:
         if self.latents is not None:
@@ -286,3 +271,9 @@ class _Run:
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.config.seed)
+
+
+def _erasure(increment: Increment, plan: Plan, leak: Leak, seconds: float) -> Erasure:
+    """With the leak in the increment as well, so that its file carries it."""
+    made = replace(increment.provenance, leak=asdict(leak))
+    return Erasure(replace(increment, provenance=made), plan, leak, seconds=seconds)

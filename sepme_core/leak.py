@@ -19,6 +19,7 @@ _TINY = torch.finfo(torch.float32).tiny
 # Tokens of a prompt that are looked at: those that reach furthest into the basis. All of them would
 # cost a pass through every layer per prompt, minutes for a large model, and add nothing.
 _N_FURTHEST = 4
+_MOST = 1200  # tokens in all, before a single one of each prompt is looked at
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,9 @@ def measure_leaks(
     prompts: Sequence[Sequence[EncodedPrompt]],
     weights: Mapping[str, Tensor],
     dtype: torch.dtype = torch.float32,
-    n_tokens: int = _N_FURTHEST,
 ) -> list[Leak]:
-    """The leaks of many increments, each on prompts of its own; every weight is read once.
-
-    Args:
-        n_tokens: how many tokens of a prompt are looked at, the furthest first.
-    """
+    """The leaks of many increments, each on prompts of its own; every weight is read once."""
+    n_tokens = min(_N_FURTHEST, max(1, _MOST // max(sum(map(len, prompts)), 1)))
     looks = [_Look(i, p, dtype, n_tokens) for i, p in zip(increments, prompts, strict=True)]
     tokens = torch.cat([look.tokens for look in looks])
     unique, places = torch.unique(tokens, dim=0, return_inverse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,6 +15,7 @@ from torch import Tensor
 from .denoiser import OnStep, Progress
 from .embeddings import EncodedPrompt, TextEncoder, unit_rows
 from .errors import ConceptError
+from .spelling import NameFinder
 
 __all__ = [
     "Moment",
@@ -137,33 +137,10 @@ def list_digest(captions: Sequence[str]) -> str:
 def without_names(captions: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
     """The captions that name nothing of what is erased: those must not be preserved.
 
-    Names count as whole words, whatever their capitals, in the singular and in the plural.
+    See `NameFinder` for what counts as naming.
     """
-    unwanted = {spelling for name in names for spelling in _spellings(_words(name))}
-    lengths = sorted(set(map(len, unwanted)))
-
-    def names_one(caption: str) -> bool:
-        words = _words(caption)
-        return any(words[i : i + n] in unwanted for n in lengths for i in range(len(words) - n + 1))
-
-    return tuple(c for c in captions if not names_one(c))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\w+", text.casefold()))
-
-
-def _spellings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """A name with its last word in the singular and in the plural."""
-    if not words:
-        return
-    *first, last = words
-    endings = [last, f"{last}s", f"{last}es"]
-    if last.endswith("s"):
-        endings.append(last[:-1])
-    if last.endswith("y"):
-        endings.append(f"{last[:-1]}ies")
-    yield from ((*first, ending) for ending in endings if ending)
+    finder = NameFinder(names)
+    return tuple(c for c in captions if not finder.finds_one_in(c))
 
 
 @cache

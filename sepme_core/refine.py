@@ -27,9 +27,9 @@ from .errors import NonFiniteError
 from .increment import Increment
 from .objective import normalised_correlation
 from .stopping import MomentumStop
-from .targets import Targets, collect, noised_pictures
+from .targets import Targets
 
-__all__ = ["Preconditioner", "RefineOutcome", "Targets", "collect", "noised_pictures", "refine"]
+__all__ = ["Preconditioner", "RefineOutcome", "refine"]
 
 _LAST = 5  # steps whose ρ is averaged for the report
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .concepts import quoted
 from .erase import Erasure
+from .planning import Plan
 
 __all__ = ["report"]
 
@@ -32,7 +34,7 @@ def _block(erasure: Erasure) -> list[str]:
         lines += _training(erasure)
     lines.append(
         f"- cost{together}: {erasure.evaluations} denoiser evaluations, {erasure.seconds:.1f} s "
-        "beside the text encoder"
+        "beside text encoder and planning"
     )
     return lines
 
@@ -46,18 +48,18 @@ def _directions(erasure: Erasure) -> list[str]:
         f"{room.left} left; a protected token has at most {room.truncated:.2g} of its length "
         "outside them",
         f"- acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept is out of "
-        f"sight of the protected ones, {plan.energy_kept:.1%} of that is kept; most alike is "
-        f"{plan.neighbour[0]!r} (cosine {plan.neighbour[1]:.2f})",
+        f"sight of the protected ones, {plan.energy_kept:.1%} of that is kept{_alike(plan)}",
         f"- dead zone {zone.threshold:.3g}: protected tokens reach {zone.largest_protected:.3g} "
-        f"({zone.nearest!r}), the concept's own at least {zone.smallest_concept:.3g}; "
+        f"({quoted(zone.nearest)}), the concept's own at least {zone.smallest_concept:.3g}; "
         f"margin {zone.margin:.3g}",
         f"- leak on protected prompts: {leak.exact:.2g} exact, {leak.linear:.2g} when merged "
-        f"(largest on {leak.prompt!r})",
+        f"(largest on {quoted(leak.prompt)})",
     ]
     if zone.margin < NARROW_MARGIN:
         lines.append(
-            f"- NARROW MARGIN: {zone.nearest!r} is in the way. Phrasings that nobody listed may be "
-            "missed or touched. Protect fewer prompts, or make that one a synonym."
+            f"- NARROW MARGIN: {quoted(zone.nearest)} is in the way. Phrasings that nobody listed "
+            "may be missed or touched. Erase the two together (write one behind '|' as a synonym), "
+            "stop protecting it, or accept that."
         )
     if zone.threshold <= zone.largest_protected:
         lines.append(
@@ -65,6 +67,11 @@ def _directions(erasure: Erasure) -> list[str]:
             f"{zone.largest_protected:.3g}, or to 0 for automatic."
         )
     return lines
+
+
+def _alike(plan: Plan) -> str:
+    name, cosine = plan.neighbour
+    return f"; most alike is {name!r} (cosine {cosine:.2f})" if name else ""
 
 
 def _training(erasure: Erasure) -> list[str]:

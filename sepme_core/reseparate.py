@@ -16,17 +16,20 @@ import torch
 from torch import Tensor
 
 from .closed_form import closed_form_coefs, token_map
-from .concepts import SLOT, Concept, ConceptSet, fill, name_key
+from .concepts import SLOT, Concept, ConceptSet, fill, is_name, name_key
 from .config import BasisConfig
-from .denoiser import OnStep, Progress
+from .denoiser import OnStep
 from .embeddings import TextEncoder
 from .errors import ConceptError, IncompatibleError
 from .increment import Increment
-from .leak import measure_leaks
+from .leak import Leak, measure_leaks
 from .planning import Plan, make_plans
 from .preserve import MomentOf, general_captions, list_digest
 
-__all__ = ["Reseparated", "concepts_of", "is_name", "reseparate", "reseparation_report"]
+__all__ = ["Reseparated", "concepts_of", "reseparate", "reseparation_report"]
+
+LEAST_KEPT = 0.9
+"""Share of its effect below which a trained increment is worth training again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +90,6 @@ def _union(texts: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(sorted({text for some in texts for text in some}))
 
 
-def is_name(prompt: str, templates: Sequence[str], protected: set[str]) -> bool:
-    """Whether a protected prompt stands for a concept: it is protected in every template."""
-    return bool(prompt and templates) and all(fill(t, prompt) in protected for t in templates)
-
-
 def reseparate(
     increments: Sequence[Increment],
     encode: TextEncoder,
@@ -103,7 +101,7 @@ def reseparate(
     """Makes increments blind to each other's concepts, in the order given.
 
     Args:
-        increments: of one text encoder; two or more.
+        increments: of one text encoder; at least one.
         encode: that text encoder.
         weights: of the text-only layers by module path, `[d_out, d_text]`.
         dtype: in which the model receives prompts.
@@ -115,22 +113,35 @@ def reseparate(
     if not increments:
         raise ConceptError("The stack is empty: there is nothing to separate.")
     concepts = concepts_of(increments)
-    found: list[Reseparated] = []
-    for number, old in enumerate(increments, 1):
-        on_step(Progress(old.concept.name, number, len(increments)))
-        settings = _settings(old)
-        (plan,) = make_plans(concepts, [old.concept], encode, settings, dtype, moment_of)
-        coef = _solved(old, plan, weights, settings)
-        found.append(_replaced(old, plan, coef, concepts))
-    leaks = measure_leaks(
-        [f.after for f in found], [f.plan.furthest for f in found], weights, dtype
-    )
-    return [
-        replace(
-            f, after=replace(f.after, provenance=replace(f.after.provenance, leak=asdict(leak)))
-        )
-        for f, leak in zip(found, leaks, strict=True)
-    ]
+    plans = _plans(increments, concepts, encode, dtype, moment_of, on_step)
+    found = [_replaced(old, plans[old.concept.name], weights, concepts) for old in increments]
+    seen = [f.plan.furthest for f in found]
+    leaks = measure_leaks([f.after for f in found], seen, weights, dtype)
+    return [_with_leak(f, leak) for f, leak in zip(found, leaks, strict=True)]
+
+
+def _plans(  # noqa: PLR0913
+    increments: Sequence[Increment],
+    concepts: ConceptSet,
+    encode: TextEncoder,
+    dtype: torch.dtype,
+    moment_of: MomentOf | None,
+    on_step: OnStep,
+) -> dict[str, Plan]:
+    """By concept; increments of the same settings share a factorisation."""
+    groups: dict[BasisConfig, list[Concept]] = {}
+    for increment in increments:
+        groups.setdefault(_settings(increment), []).append(increment.concept)
+    return {
+        plan.concept.name: plan
+        for settings, chosen in groups.items()
+        for plan in make_plans(concepts, chosen, encode, settings, dtype, moment_of, on_step)
+    }
+
+
+def _with_leak(result: Reseparated, leak: Leak) -> Reseparated:
+    made = replace(result.after.provenance, leak=asdict(leak))
+    return replace(result, after=replace(result.after, provenance=made))
 
 
 def _settings(increment: Increment) -> BasisConfig:
@@ -140,10 +151,8 @@ def _settings(increment: Increment) -> BasisConfig:
     return BasisConfig(**{k: v for k, v in stored.items() if k in known})
 
 
-def _solved(
-    old: Increment, plan: Plan, weights: Mapping[str, Tensor], settings: BasisConfig
-) -> dict[str, Tensor]:
-    least = plan.dead_zone.largest_protected
+def _solved(old: Increment, plan: Plan, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    settings, least = _settings(old), plan.dead_zone.largest_protected
     if old.provenance.method.get("name") == "closed form":
         shift = token_map(plan.prompts, plan.basis, least, settings.ridge, settings.push)
         return closed_form_coefs([shift], {k: weights[k] for k in old.coef})[0]
@@ -167,8 +176,9 @@ def _carry(old: Increment, plan: Plan, ridge: float) -> Tensor:
 
 
 def _replaced(
-    old: Increment, plan: Plan, coef: dict[str, Tensor], concepts: ConceptSet
+    old: Increment, plan: Plan, weights: Mapping[str, Tensor], concepts: ConceptSet
 ) -> Reseparated:
+    coef = _solved(old, plan, weights)
     made = replace(
         old.provenance,
         protected=tuple(p.text for p in plan.protected),
@@ -201,7 +211,3 @@ def _line(result: Reseparated) -> str:
     if result.kept < LEAST_KEPT and before.provenance.method.get("name") != "closed form":
         line += "; compute it again with this stack as 'known', to refine it in its new directions"
     return line
-
-
-LEAST_KEPT = 0.9
-"""Below it a trained increment is worth training again."""

@@ -64,6 +64,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # some hosts cancel by one; nothing may be left behind then either
         temporary.unlink(missing_ok=True)
         raise

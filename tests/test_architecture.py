@@ -15,10 +15,11 @@ ALLOWED = {"torch", "safetensors", "sepme_core"}
 # A module may import only modules of the layers above its own line.
 LAYERS = [
     {"errors"},
-    {"safetensors_file"},
+    {"safetensors_file", "spelling"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
     {"separation"},
     {"anchors", "closed_form", "dead_zone", "preserve", "targets"},
+    {"directions"},
     {"increment"},
     {"application", "increment_file", "strangers"},
     {"leak", "leak_table", "paper", "planning", "refine"},

@@ -235,14 +235,15 @@ def test_model_stays_as_it_was(method):
 
 
 @pytest.mark.parametrize("method", ["refine", "paper separate", "paper joint", "unconstrained"])
-def test_given_pictures_are_used_instead_of_drawings(method):
+def test_given_pictures_are_used_instead_of_drawings(method, monkeypatch):
     denoiser = ToyDenoiser()
 
     def no_drawing(*_: object) -> None:
         raise AssertionError("drawn")
 
     latents = denoiser.draw("cat", 2, 0, 5)
-    denoiser.draw = denoiser.trajectory = no_drawing  # type: ignore[method-assign]
+    monkeypatch.setattr(denoiser, "draw", no_drawing)
+    monkeypatch.setattr(denoiser, "trajectory", no_drawing)
     assert run(method, denoiser=denoiser, latents=latents)
     with pytest.raises(AssertionError, match="drawn"):
         run(method, denoiser=denoiser)

@@ -7,9 +7,10 @@ import torch
 
 from sepme_core.concepts import Concept, ConceptSet
 from sepme_core.config import BasisConfig
+from sepme_core.directions import separate
 from sepme_core.embeddings import peak_components, relative_component
 from sepme_core.errors import NotSeparableError
-from sepme_core.planning import make_plans, separate
+from sepme_core.planning import make_plans
 from sepme_core.preserve import second_moment
 from tests.toy import TEMPLATES, ToyEncoder, toy_concepts
 

@@ -14,7 +14,8 @@ from sepme_core.embeddings import relative_component
 from sepme_core.erase import Erasure, erase
 from sepme_core.increment import Increment, Stack
 from sepme_core.objective import normalised_correlation
-from sepme_core.refine import Preconditioner, collect, noised_pictures, refine
+from sepme_core.refine import Preconditioner, refine
+from sepme_core.targets import collect, noised_pictures
 from tests.toy import LATENT, ToyDenoiser, parameters_digest, seeded, toy_concepts
 
 CONCEPTS = toy_concepts()

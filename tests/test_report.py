@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from sepme_core.concepts import quoted
 from sepme_core.config import BasisConfig, EraseConfig, PaperConfig, RefineConfig
 from sepme_core.erase import Erasure, erase
 from sepme_core.report import NARROW_MARGIN, report
@@ -34,9 +35,20 @@ def test_report_names_concept_method_anchor_ranks_margin_leak_and_cost():
     assert f"{free} left" in text
     assert f"acts in {len(plan.basis)} directions" in text
     assert f"margin {plan.dead_zone.margin:.3g}" in text
-    assert repr(plan.dead_zone.nearest) in text
+    assert quoted(plan.dead_zone.nearest) in text
+    assert f"most alike is {plan.neighbour[0]!r}" in text
     assert "leak on protected prompts: 0 exact" in text
     assert "0 denoiser evaluations" in text
+
+
+def test_lonely_concept_is_alike_to_nothing_and_the_empty_prompt_is_said_in_words():
+    erasure = made()
+    plan = erasure.plan
+    assert plan is not None
+    zone = replace(plan.dead_zone, nearest="")
+    text = report([replace(erasure, plan=replace(plan, neighbour=("", 0.0), dead_zone=zone))])
+    assert "most alike" not in text
+    assert "(the empty prompt)" in text
 
 
 def test_missing_anchor_is_said():
