@@ -40,7 +40,7 @@ def _spellings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     *first, last = words
     endings = [last, f"{last}s", f"{last}es"]
     if last.endswith("s"):
-        endings.append(last[:-1])
+        endings += [last[:-1], last.removesuffix("es")]
     if last.endswith("y"):
         endings.append(f"{last[:-1]}ies")
     yield from ((*first, ending) for ending in endings if ending)
