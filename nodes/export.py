@@ -11,6 +11,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..sepme_core.application import check_fits
+from ..sepme_core.concepts import quoted
 from ..sepme_core.errors import ConceptError, IncompatibleError, IncrementFileError
 from ..sepme_core.increment import Stack
 from ..sepme_core.lora import (
@@ -184,7 +185,8 @@ def _leak_lines(active: Stack, leak: dict[str, object]) -> list[str]:
     if leak:
         return [
             f"- leak in the written file, over {leak['n_prompts']} prompts that every concept "
-            f"protects: {leak['linear']:.2g} of a layer's output, largest on {leak['prompt']!r}"
+            f"protects: {leak['linear']:.2g} of a layer's output, largest on "
+            f"{quoted(str(leak['prompt']))}"
         ]
     if not protected_by_all(active):
         return ["- there is no prompt that every concept protects"]
@@ -192,5 +194,5 @@ def _leak_lines(active: Stack, leak: dict[str, object]) -> list[str]:
     return [
         "- leak of the file not measured: connect the model and its CLIP. What each increment "
         "carries:",
-        *(f"  - {n}: {v['linear']:.2g}, on {v['prompt']!r}" for n, v in carried if v),
+        *(f"  - {n}: {v['linear']:.2g}, on {quoted(str(v['prompt']))}" for n, v in carried if v),
     ]

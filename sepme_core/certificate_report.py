@@ -98,7 +98,10 @@ def _worst(certificate: Certificate, leak: Tensor) -> str:
 
 
 def _table(names: Sequence[str], leak: Tensor, protected: Sequence[float]) -> Iterator[str]:
-    width = max(map(len, names))
-    yield " ".join([" " * width, *(f"{name[:9]:>9}" for name in (*names, "protected"))])
+    """In Markdown, which the page renders and which is read as text as well."""
+    yield ""
+    yield f"| | {' | '.join([*names, 'protected'])} |"
+    yield "|---" * (len(names) + 2) + "|"
     for name, row, last in zip(names, leak.tolist(), protected, strict=True):
-        yield " ".join([f"{name:<{width}}", *(f"{v:>9.2g}" for v in (*row, last))])
+        yield f"| {name} | {' | '.join(f'{v:.2g}' for v in (*row, last))} |"
+    yield ""

@@ -203,7 +203,7 @@ def reseparation_report(results: Sequence[Reseparated]) -> str:
 def _line(result: Reseparated) -> str:
     before, after = result.before, result.after
     line = (
-        f"{after.concept.name}: keeps {result.kept:.1%} of its effect; margin "
+        f"- {after.concept.name}: keeps {result.kept:.1%} of its effect; margin "
         f"{before.dead_zone.margin:.3g} -> {after.dead_zone.margin:.3g}; protects "
         f"{len(before.provenance.protected)} -> {len(after.provenance.protected)} prompts; leak "
         f"{after.provenance.leak['exact']:.2g} exact, {after.provenance.leak['linear']:.2g} merged"

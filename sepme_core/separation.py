@@ -225,14 +225,13 @@ class Separation:
         return float(torch.linalg.eigvalsh(factor @ free @ factor.T).max())
 
     def in_the_way(self, name: str) -> tuple[str, float]:
-        """The concept most parallel to this one, and the cosine of the smallest angle."""
-        own = self.own(name)
-        squares = (self._rows @ own.T).square().sum(1)
-        alike = {k: float(squares[self._places[k]].sum()) for k in self.names if k != name}
+        """The concept whose directions hold most of this one's strongest, and the cosine."""
+        seen = (self._rows @ self.own(name)[0]).square()
+        alike = {k: float(seen[self._places[k]].sum()) for k in self.names if k != name}
         if not alike:
             return COMMON, 0.0
-        nearest = max(alike, key=lambda k: alike[k])
-        return nearest, float(torch.linalg.matrix_norm(own @ self.own(nearest).T, 2))
+        nearest = max(alike, key=alike.__getitem__)
+        return nearest, alike[nearest] ** 0.5
 
 
 def _orthonormal(rows: Tensor) -> Tensor:

@@ -244,8 +244,8 @@ def test_report_says_what_leaks_the_margins_the_matrices_and_the_capacity():
     assert f"({margin.nearest!r}); margin {margin.width:.3g}" in text
     assert f"{found.rank} of {D_TEXT} directions" in text
     assert "my {} today; look at {}" in text
-    (row,) = [line for line in text.splitlines() if line.startswith("cat pie ")][2:3]
-    assert row.split()[2] == f"{float(found.held_out.exact[1, 0]):.2g}"
+    (row,) = [line for line in text.splitlines() if line.startswith("| cat pie ")][2:3]
+    assert row.split(" | ")[1] == f"{float(found.held_out.exact[1, 0]):.2g}"
 
 
 def test_report_of_many_concepts_names_the_worst_instead_of_all():
