@@ -12,11 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .embeddings import EncodedPrompt
 
 __all__ = ["AnchoredPrompt", "align_anchor", "closed_form_coefs", "token_map"]
+
+# Products are taken in blocks of one shape, whatever the number of concepts: the bits of an
+# increment must not depend on what else is erased.
+_COLUMNS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +97,13 @@ def closed_form_coefs(
         shift_maps: M of `token_map`, one per concept.
         weights: W by module path, `[d_out, d_text]`, any dtype.
     """
-    # One product per concept, not one for all: its bits must not depend on what else is erased.
-    maps = [shift_map.float() for shift_map in shift_maps]
-    found: list[dict[str, Tensor]] = [{} for _ in maps]
+    sizes = [shift_map.shape[1] for shift_map in shift_maps]
+    joined = torch.cat(list(shift_maps), dim=1).float()
+    blocks = nn.functional.pad(joined, (0, -sum(sizes) % _COLUMNS)).split(_COLUMNS, dim=1)
+    found: list[dict[str, Tensor]] = [{} for _ in shift_maps]
     for module, weight in weights.items():
         w = weight.to("cpu", torch.float32)
-        for coef, shift_map in zip(found, maps, strict=True):
-            coef[module] = w @ shift_map
+        products = torch.cat([w @ block.contiguous() for block in blocks], dim=1)
+        for coef, part in zip(found, products[:, : sum(sizes)].split(sizes, dim=1), strict=True):
+            coef[module] = part.contiguous()
     return found

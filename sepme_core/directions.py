@@ -86,7 +86,9 @@ def separate(
     spaces = share_capacity(spaces, int(config.capacity * width) - common.rank)
     bases = Separation(common.basis, _metric(moment, config.soft))
     bases.add({name: space.rows for name, space in spaces.items()})
-    return Separated(bases, spaces, max(common.left_out, *(s.truncated for s in spaces.values())))
+    return Separated(
+        bases, spaces, max(min(common.left_out, 1.0), *(s.truncated for s in spaces.values()))
+    )
 
 
 def _metric(moment: Moment | None, soft: float) -> Tensor | None:

@@ -10,7 +10,7 @@ from .planning import Plan
 
 __all__ = ["report"]
 
-# On a sentence encoder (bench.margins) only concepts below this margin missed phrasings of their own.
+# On a sentence encoder only concepts below this margin missed phrasings (bench.margins).
 NARROW_MARGIN = 0.15
 
 

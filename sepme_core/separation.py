@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import NotSeparableError
 
@@ -39,15 +39,20 @@ class OwnSpace:
     Args:
         rows: `[rank, d_text]` float64, orthonormal, strongest first.
         values: `[rank]` their singular values over weighted unit rows, descending.
-        truncated: bound on what any of the concept's rows has outside `rows`, as a share of the
-            row's length: the largest singular value left out.
+        residuals: `[rank + 1]`: the most that any row has outside the first 0, 1, … directions,
+            as a share of its length.
         outside: share of the concept's energy outside the common part, in [0, 1].
     """
 
     rows: Tensor
     values: Tensor
-    truncated: float
+    residuals: Tensor
     outside: float
+
+    @property
+    def truncated(self) -> float:
+        """The most that any of the concept's rows has outside `rows`, as a share of its length."""
+        return float(self.residuals[-1])
 
     @property
     def rank(self) -> int:
@@ -58,8 +63,12 @@ class OwnSpace:
         """The strongest directions only."""
         if rank >= self.rank:
             return self
-        bound = max(self.truncated, float(self.values[rank]))
-        return replace(self, rows=self.rows[:rank], values=self.values[:rank], truncated=bound)
+        return replace(
+            self,
+            rows=self.rows[:rank],
+            values=self.values[:rank],
+            residuals=self.residuals[: rank + 1],
+        )
 
 
 def own_space(rows: Tensor, outside: Tensor, tolerance: float) -> OwnSpace:
@@ -80,9 +89,11 @@ def own_space(rows: Tensor, outside: Tensor, tolerance: float) -> OwnSpace:
     least = max(tolerance, 1e-7 * float(values[0]))
     rank = max(1, min(int((values > least).sum()), rows.shape[1]))
     directions = (vectors.flip(1)[:, :rank].T @ outside) / values[:rank, None].clamp_min(_TINY)
-    left_out = float(values[rank]) if rank < len(values) else 0.0
     share = float(outside.square().sum() / rows.square().sum())
-    return OwnSpace(_orthonormal(directions), values[:rank], left_out, share)
+    held = (vectors.flip(1)[:, :rank] * values[:rank]).square().cumsum(1)
+    left = outside.square().sum(1, keepdim=True) - nn.functional.pad(held, (1, 0))
+    residuals = (left.clamp_min(0) / rows.square().sum(1, keepdim=True)).amax(0).sqrt()
+    return OwnSpace(_orthonormal(directions), values[:rank], residuals, share)
 
 
 def share_capacity(spaces: Mapping[str, OwnSpace], budget: int) -> dict[str, OwnSpace]:

@@ -12,7 +12,6 @@ from sepme_core.separation import OwnSpace, Separation, own_space, share_capacit
 from tests.toy import seeded
 
 D_TEXT = 48
-EPS = torch.finfo(torch.float64).eps
 
 
 def directions(name: str, rank: int = 3) -> Tensor:
@@ -116,16 +115,20 @@ def test_own_space_keeps_what_reaches_the_tolerance_and_bounds_the_rest():
     space = own_space(rows, rows, 0.1)
     assert space.rank < 4
     left = rows - rows @ space.rows.T @ space.rows
-    assert left.norm(dim=1).max() <= space.truncated + 8 * EPS < 0.1
+    shares = left.norm(dim=1) / rows.norm(dim=1)
+    assert float(shares.max()) == pytest.approx(space.truncated, abs=1e-6)
+    assert left.norm(dim=1).max() < 0.1
     everything = own_space(rows, rows, 1e-6)
     assert everything.rank == 5
+    assert everything.truncated < 1e-6 < everything.cut(space.rank).truncated
     assert everything.cut(space.rank).truncated == pytest.approx(space.truncated)
     identity = everything.rows @ everything.rows.T
     torch.testing.assert_close(identity, torch.eye(5).double(), rtol=0, atol=1e-12)
 
 
 def space(*values: float) -> OwnSpace:
-    return OwnSpace(torch.eye(len(values), 9), torch.tensor(values, dtype=torch.float64), 0.0, 1.0)
+    strengths = torch.tensor(values, dtype=torch.float64)
+    return OwnSpace(torch.eye(len(values), 9), strengths, torch.tensor([*values, 0]) / 10, 1.0)
 
 
 def test_capacity_is_shared_by_strength_and_everyone_keeps_one_direction():
@@ -133,6 +136,6 @@ def test_capacity_is_shared_by_strength_and_everyone_keeps_one_direction():
     assert share_capacity(spaces, 7) == spaces
     cut = share_capacity(spaces, 5)
     assert {k: s.rank for k, s in cut.items()} == {"a": 2, "b": 2, "c": 1}
-    assert cut["a"].truncated == 0.5 and cut["c"].truncated == 0.1
+    assert cut["a"].truncated == pytest.approx(0.05) and cut["c"].truncated == pytest.approx(0.01)
     with pytest.raises(NotSeparableError, match="3 concepts .* only 2 directions"):
         share_capacity(spaces, 2)
