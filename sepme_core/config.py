@@ -118,9 +118,7 @@ class RefineConfig:
         residual: weight of ‖r'‖² / ‖r‖² beside ρ², which draws the prediction to the anchor's.
         tau: stop when the worst |ρ(t)| over the strata falls to it.
         momentum: α. The paper's 0.9 remembers its start for 37 steps at this tau. Less than that
-            stops earlier: measured on one concept, |ρ| on unseen drawings was then below 0.03, but
-            cats were drawn in 27 of 96 pictures from a zero start and in 21 from the closed form,
-            where the floor is 13.
+            stops earlier; what is drawn afterwards is in README's table.
         min_steps: as in the paper.
         max_steps: from a zero start; from the closed form about ten suffice.
         n_at_once: samples per backward pass. More is faster and takes more memory.

@@ -237,8 +237,8 @@ class Separation:
 
     def in_the_way(self, name: str) -> tuple[str, float]:
         """The concept whose directions hold most of this one's strongest, and the cosine."""
-        seen = (self._rows @ self.own(name)[0]).square()
-        alike = {k: float(seen[self._places[k]].sum()) for k in self.names if k != name}
+        seen = (self._rows @ self.own(name)[0]).square().tolist()
+        alike = {k: sum(seen[self._places[k]]) for k in self.names if k != name}
         if not alike:
             return COMMON, 0.0
         nearest = max(alike, key=alike.__getitem__)
