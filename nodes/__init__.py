@@ -13,6 +13,7 @@ from .certificate import CertificateNode
 from .compute import Compute
 from .concepts import Concepts
 from .export import ExportLoRA
+from .load_stack import LoadStack
 from .separate import Separate
 from .stacks import Load, Save, StackNode
 
@@ -32,6 +33,7 @@ class SepMEExtension(ComfyExtension):
             Remove,
             StackNode,
             Load,
+            LoadStack,
             Save,
             Separate,
             CertificateNode,

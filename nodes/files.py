@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..sepme_core.increment_file import read_increment
 
 __all__ = [
     "cache_folder",
+    "file_hash",
     "file_stamp",
     "list_increments",
     "load_increment",
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 FOLDER = "sepme"
-CACHE = "cache"
+CACHE, TRASH = "cache", "trash"
 
 
 def register_folder() -> None:
@@ -38,9 +40,9 @@ def register_folder() -> None:
 
 
 def list_increments() -> list[str]:
-    """Names of all increment files, relative to the folder; what is cached there is none."""
+    """Names of all increment files, relative to the folder; not what is cached or thrown away."""
     names = (name.replace("\\", "/") for name in folder_paths.get_filename_list(FOLDER))
-    return [name for name in names if not name.startswith(f"{CACHE}/")]
+    return [name for name in names if name.split("/")[0] not in (CACHE, TRASH)]
 
 
 def cache_folder() -> Path:
@@ -55,6 +57,11 @@ def load_increment(name: str) -> Increment:
         IncrementFileError: missing, corrupt, foreign or newer.
     """
     return read_increment(_existing(name))
+
+
+def file_hash(name: str) -> str:
+    """SHA-256 of a file's bytes, in hex: the same on every machine."""
+    return hashlib.sha256(_existing(name).read_bytes()).hexdigest()
 
 
 def file_stamp(name: str) -> str:

@@ -133,11 +133,19 @@ def _finite(tensor: Tensor) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StackEntry:
-    """One row of a stack."""
+    """One row of a stack.
+
+    Args:
+        strength: 1 acts as computed, 0 not at all.
+        enabled: off keeps it without effect.
+        start, end: the part of the sampling in which it acts, from 0 to 1.
+    """
 
     increment: Increment
     strength: float = 1.0
     enabled: bool = True
+    start: float = 0.0
+    end: float = 1.0
 
     @property
     def name(self) -> str:

@@ -22,7 +22,7 @@ from .layers import (
 )
 from .naming import lora_names
 from .prompts import encode_prompts
-from .running import NodeProgress, compute_device, memory_explained, show_text
+from .running import NodeProgress, compute_device, memory_explained, send, show_text
 
 __all__ = [
     "FAMILIES",
@@ -46,6 +46,7 @@ __all__ = [
     "matching_layers",
     "memory_explained",
     "remove",
+    "send",
     "show_text",
     "text_encoder_fingerprint",
     "text_only_weights",

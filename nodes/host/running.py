@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -18,6 +19,7 @@ __all__ = [
     "NodeProgress",
     "compute_device",
     "memory_explained",
+    "send",
     "show_text",
 ]
 
@@ -32,6 +34,15 @@ def show_text(text: str) -> None:
     context = get_executing_context()
     if context:
         PromptServer.instance.send_progress_text(text, context.node_id)
+
+
+def send(event: str, data: dict[str, Any]) -> None:
+    """Tells the page that queued the running node; nobody else, as ids are those of its graph."""
+    context = get_executing_context()
+    if context:
+        server = PromptServer.instance
+        told = {"node": context.node_id, "prompt_id": context.prompt_id, **data}
+        server.send_sync(event, told, getattr(server, "client_id", None))
 
 
 @contextmanager

@@ -23,12 +23,13 @@ class PromptServer:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, dict[str, Any]]] = []
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         self.told.append((node_id, text))
 
     def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
-        self.told.append((event, str(data)))
+        self.sent.append((event, data))
 
 
 def boot() -> types.ModuleType:

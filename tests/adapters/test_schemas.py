@@ -38,6 +38,7 @@ WIDGETS = {
     "SepME_Separate": [],
     "SepME_Certificate": ["held_out"],
     "SepME_ExportLoRA": ["filename", "folder", "overwrite"],
+    "SepME_LoadStack": ["rows"],
 }
 # Links are stored by position as well.
 SOCKETS = {
@@ -54,6 +55,7 @@ SOCKETS = {
     "SepME_Separate": (["stack", "model", "clip"], ["stack", "report"]),
     "SepME_Certificate": (["stack", "model", "clip"], ["report", "plot"]),
     "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
+    "SepME_LoadStack": (["stack"], ["stack", "report"]),
 }
 
 

@@ -1,0 +1,205 @@
+"""Rows that are increment files: read, and compared with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..sepme_core.errors import IncrementFileError
+from ..sepme_core.increment import Increment, Stack, StackEntry
+from ..sepme_core.strangers import same_concept, unknown
+from . import files
+from .rows import Row, parse_rows
+
+__all__ = ["LoadedRow", "load_rows", "read_file_rows", "refuse_bad", "rows_report"]
+
+BAD = ("missing", "corrupt", "mismatch")
+"""States of rows that would silently not be erased if they were left out."""
+ENDING = ".safetensors"
+_MOST = 20  # rows named in an error
+_N_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedRow:
+    """A row and what was found.
+
+    Args:
+        state: ready, off, one of `BAD`, or what to be warned of: replaced, doubled, leaking.
+        text: for a person; empty when all is well.
+    """
+
+    row: Row
+    state: str
+    text: str = ""
+    increment: Increment | None = None
+
+    @property
+    def entry(self) -> StackEntry | None:
+        """For a stack; None where nothing was loaded."""
+        row = self.row
+        return self.increment and StackEntry(
+            self.increment, row.strength, row.on, row.start, row.end
+        )
+
+    def but(self, state: str, text: str) -> LoadedRow:
+        """With something else to say; what was found first decides the state."""
+        state = state if self.state == "ready" else self.state
+        return replace(self, state=state, text=f"{self.text} {text}".strip())
+
+    def event(self, number: int) -> dict[str, Any]:
+        """What the page is told."""
+        return {
+            "row": number,
+            "file": self.row.key,
+            "concept": self.increment.concept.name if self.increment else "",
+            "state": self.state,
+            "text": self.text,
+            "step": 0,
+            "max_steps": 0,
+        }
+
+
+def read_file_rows(text: str) -> tuple[Row, ...]:
+    """The rows of a widget, their files as they are listed.
+
+    Raises:
+        ConceptError: see `parse_rows`.
+    """
+    return tuple(replace(row, key=_listed(row.key)) for row in parse_rows(text))
+
+
+def _listed(name: str) -> str:
+    name = name.replace("\\", "/")
+    return name if name.casefold().endswith(ENDING) else name + ENDING
+
+
+def load_rows(rows: Sequence[Row], stack: Stack) -> list[LoadedRow]:
+    """Every row with its increment and its flaws; rows that are off are not opened.
+
+    Args:
+        stack: what the rows will be added to.
+    """
+    known = set(files.list_increments())
+    loaded = [_open(row, known) for row in rows]
+    others = [entry.increment for entry in stack.entries]
+    return _compare_concepts(_compare_origins(loaded, others), others)
+
+
+def _open(row: Row, known: set[str]) -> LoadedRow:
+    if not row.on:
+        return LoadedRow(row, "off")
+    if row.key not in known:
+        return LoadedRow(
+            row,
+            "missing",
+            f"It is not in models/{files.FOLDER}. Put the file there, switch the row off, or "
+            "compute and save the concept again.",
+        )
+    try:
+        increment = files.load_increment(row.key)
+        found = files.file_hash(row.key) if row.sha256 else ""
+    except (IncrementFileError, OSError) as error:
+        return LoadedRow(row, "corrupt", str(error))
+    loaded = LoadedRow(row, "ready", "", increment)
+    if found == row.sha256:
+        return loaded
+    return loaded.but(
+        "replaced",
+        f"It is another file than the workflow was saved with (sha256 {found[:12]}…, expected "
+        f"{row.sha256[:12]}…): pictures may differ. Get the right file, or choose this one anew.",
+    )
+
+
+def _compare_origins(loaded: list[LoadedRow], others: Sequence[Increment]) -> list[LoadedRow]:
+    """Only what was computed in one text space can be used together: that of the first one."""
+    increments = [*others, *(row.increment for row in loaded if row.increment)]
+    return [_compare_origin(row, increments[0]) if row.increment else row for row in loaded]
+
+
+def _compare_origin(loaded: LoadedRow, first: Increment) -> LoadedRow:
+    assert loaded.increment is not None
+    ours, theirs = loaded.increment.provenance, first.provenance
+    if ours.family != theirs.family:
+        why = f"It is for {ours.family or 'an unknown family'}, but {first.concept.name!r} for "
+        why += theirs.family or "an unknown family"
+    elif ours.text_encoder != theirs.text_encoder:
+        why = "It was computed with another text encoder or clip-skip than "
+        why += repr(first.concept.name)
+    else:
+        return loaded
+    return replace(
+        loaded,
+        state="mismatch",
+        text=f"{why}: they cannot be used together. Switch one of them off, or compute it again.",
+    )
+
+
+def _compare_concepts(loaded: list[LoadedRow], others: Sequence[Increment]) -> list[LoadedRow]:
+    places = [n for n, row in enumerate(loaded) if row.increment and row.state not in BAD]
+    increments = [*others, *(loaded[n].increment for n in places)]
+    doubled, leaking = same_concept(increments).tril(-1), unknown(increments)
+    found = list(loaded)
+    for at, n in enumerate(places, start=len(others)):
+        for twin in doubled[at].nonzero().flatten().tolist()[:1]:
+            found[n] = found[n].but("doubled", _doubled(increments[at], increments[twin]))
+        names = [increments[i].concept.name for i in leaking[at].nonzero().flatten().tolist()]
+        if names and increments[at].separable:
+            found[n] = found[n].but("leaking", _leaking(names))
+    return found
+
+
+def _doubled(increment: Increment, twin: Increment) -> str:
+    if increment.digest == twin.digest:
+        return "The same increment stands in an earlier place too: it counts once, as set here."
+    return (
+        f"An earlier increment erases {twin.concept.name!r} too: both together do too much. "
+        "Switch one of them off."
+    )
+
+
+def _leaking(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
+    named = ", ".join(map(repr, names[:_N_NAMED]))
+    return (
+        f"It was computed without {named}{more}, and may change that. SepME Separate makes them "
+        "leave each other alone."
+    )
+
+
+def refuse_bad(loaded: Sequence[LoadedRow]) -> None:
+    """Raises IncrementFileError that lists all rows which cannot be used, if there are any."""
+    bad = [f"- {_named(n, row)}: {row.text}" for n, row in _numbered(loaded) if row.state in BAD]
+    if bad:
+        more = f"\n- and {len(bad) - _MOST} more" if len(bad) > _MOST else ""
+        raise IncrementFileError(
+            f"{len(bad)} of {len(loaded)} rows cannot be used:\n" + "\n".join(bad[:_MOST]) + more
+        )
+
+
+def rows_report(loaded: Sequence[LoadedRow]) -> str:
+    """One line a row."""
+    n_on = sum(row.row.on for row in loaded)
+    head = f"{len(loaded)} rows: {n_on} on, {len(loaded) - n_on} off."
+    return "\n".join([head, "", *(f"- {_line(n, row)}" for n, row in _numbered(loaded))]).strip()
+
+
+def _numbered(loaded: Sequence[LoadedRow]) -> list[tuple[int, LoadedRow]]:
+    return list(enumerate(loaded, start=1))
+
+
+def _named(number: int, loaded: LoadedRow) -> str:
+    return f"row {number}, {loaded.row.key!r}"
+
+
+def _line(number: int, loaded: LoadedRow) -> str:
+    row = loaded.row
+    if loaded.increment is None:
+        return f"{_named(number, loaded)}: {loaded.state}"
+    window = "" if (row.start, row.end) == (0, 1) else f", from {row.start:g} to {row.end:g}"
+    told = f"; {loaded.state.upper()}: {loaded.text}" if loaded.text else ""
+    return (
+        f"{_named(number, loaded)}: {loaded.increment.concept.name}, strength "
+        f"{row.strength:g}{window}{told}"
+    )

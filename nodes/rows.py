@@ -1,0 +1,177 @@
+"""The rows of a text widget: JSON as the page writes it, or plain lines for whoever has no page.
+
+What the page writes: `{"version": 1, "rows": …, "presets": …}`. Everything simpler that says the
+same is read as well, so that no value of an older workflow is lost: a bare list, names alone,
+numbers for strengths, booleans for switches, other spellings of the keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..sepme_core.errors import ConceptError
+
+__all__ = ["VERSION", "Row", "parse_rows"]
+
+VERSION = 1
+STRONGEST = 4.0
+_NUMBER = r"-?(?:\d+\.?\d*|\.\d+)"
+_OPTIONS = rf"(?:\s+(?:on|off|{_NUMBER}|{_NUMBER}-{_NUMBER}))*"
+_LINE = re.compile(
+    rf'(?:"(?P<quoted>[^"]+)"|(?P<file>.+?\.safetensors)|(?P<plain>.+?))(?P<options>{_OPTIONS})',
+    re.IGNORECASE,
+)
+_KEYS = {
+    **dict.fromkeys(("increment", "name", "concept", "file"), "key"),
+    **dict.fromkeys(("enabled", "on"), "on"),
+    "strength": "strength",
+    **dict.fromkeys(("start_percent", "start"), "start"),
+    **dict.fromkeys(("end_percent", "end"), "end"),
+    "sha256": "sha256",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Args:
+        key: the file or the concept that it is about.
+        on: off rows have no effect at all.
+        strength: 1 erases as computed.
+        start, end: the part of the sampling in which it acts, 0 to 1.
+        sha256: of the file that was meant, in hex; empty when any will do.
+
+    Raises:
+        ConceptError: a value out of its range.
+    """
+
+    key: str
+    on: bool = True
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key.strip():
+            raise ConceptError("it names nothing. Give it a name, or remove it.")
+        if not -STRONGEST <= self.strength <= STRONGEST:
+            raise ConceptError(
+                f"strength is {self.strength:g}, expected between {-STRONGEST:g} and {STRONGEST:g}."
+                f' If the number belongs to the name, put the name in quotes: "{self.key} …".'
+            )
+        if not 0 <= self.start <= self.end <= 1:
+            raise ConceptError(
+                f"start is {self.start:g} and end {self.end:g}, expected 0 <= start <= end <= 1."
+            )
+
+
+def parse_rows(text: str) -> tuple[Row, ...]:
+    """The rows of a widget, in order.
+
+    Raises:
+        ConceptError: says which row or line cannot be read, and what was expected.
+    """
+    if text.lstrip()[:1] in ("{", "["):
+        return _of_json(text)
+    return tuple(
+        _of_line(line.strip(), number)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.strip().startswith("#")
+    )
+
+
+def _of_json(text: str) -> tuple[Row, ...]:
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConceptError(
+            f"The rows are no valid JSON: {error}. Correct that place, or write plain lines such "
+            "as 'name 0.8'."
+        ) from error
+    rows = _rows_of(state)
+    items = rows.items() if isinstance(rows, dict) else ((None, value) for value in rows)
+    return tuple(_row(key, value, n) for n, (key, value) in enumerate(items, start=1))
+
+
+def _rows_of(state: Any) -> dict[str, Any] | list[Any]:
+    """The list or table of rows, out of the object around it if there is one."""
+    if isinstance(state, list):
+        return state
+    version = state.get("version", VERSION)
+    if isinstance(version, int) and not isinstance(version, bool) and version > VERSION:
+        raise ConceptError(
+            f"The rows have version {version}; this version of SepME reads up to {VERSION}. Update "
+            "the SepME nodes to open them; until then they stay as they are."
+        )
+    inner = state.get("rows")
+    if isinstance(inner, (list, dict)):
+        return inner
+    return {} if state.keys() <= {"version", "presets"} else state
+
+
+def _row(key: str | None, value: Any, number: int) -> Row:
+    """One row from its name, if it stands before it, and what says how it is set."""
+    where = f"Row {number}{f', {key!r}' if key else ''}"
+    if isinstance(value, list) and len(value) == 2:
+        key, value = value
+    elif isinstance(value, str) and key is None:
+        key, value = value, {}
+    if isinstance(value, bool):
+        value = {"on": value}
+    elif isinstance(value, (int, float)):
+        value = {"strength": value}
+    if not isinstance(value, dict):
+        raise ConceptError(f"{where}: got {value!r}, expected a switch, a strength or a whole row.")
+    given = {_KEYS[k]: v for k, v in value.items() if k in _KEYS}
+    return _checked(given | ({} if key is None else {"key": key}), where)
+
+
+def _of_line(line: str, number: int) -> Row:
+    found = _LINE.fullmatch(line)
+    assert found is not None  # the plain name takes whatever the options leave
+    given: dict[str, Any] = {"key": next(filter(None, found.group("quoted", "file", "plain")))}
+    for option in found["options"].casefold().split():
+        if option in ("on", "off"):
+            given["on"] = option == "on"
+        elif re.fullmatch(_NUMBER, option):
+            given["strength"] = float(option)
+        else:
+            start, end = re.findall(_NUMBER, option.replace("-", " "))
+            given |= {"start": float(start), "end": float(end)}
+    return _checked(given, f"Line {number}, {line!r}")
+
+
+def _checked(given: Mapping[str, Any], where: str) -> Row:
+    try:
+        return Row(
+            key=_of_type(given, "key", str, "").strip(),
+            on=bool(_of_type(given, "on", int, True)),
+            strength=_number(given, "strength", 1.0),
+            start=_number(given, "start", 0.0),
+            end=_number(given, "end", 1.0),
+            sha256=_of_type(given, "sha256", str, "").casefold(),
+        )
+    except ConceptError as error:
+        raise ConceptError(f"{where}: {error}") from error
+
+
+def _number(given: Mapping[str, Any], name: str, default: float) -> float:
+    value = _of_type(given, name, (int, float), default)
+    if not -1e9 < value < 1e9:  # nor NaN, nor an integer that no float holds
+        raise ConceptError(f"{name} is {value}, expected an ordinary number.")
+    return float(value)
+
+
+def _of_type(given: Mapping[str, Any], name: str, kind: Any, default: Any) -> Any:
+    value = given.get(name, default)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise ConceptError(f"{name} is {value!r}, expected such as {default!r}.")
+    return value

@@ -1,0 +1,90 @@
+"""What the rows of a text widget may look like."""
+
+import json
+
+import pytest
+from sepme_pack.nodes.rows import Row, parse_rows
+from sepme_pack.sepme_core.errors import ConceptError
+
+FULL = {"file": "a.safetensors", "on": False, "strength": 0.5, "start": 0.2, "end": 0.8}
+
+
+def test_the_page_writes_versioned_rows_and_keeps_presets_beside_them():
+    state = {"version": 1, "rows": [FULL, {"file": "b.safetensors"}], "presets": {"x": [FULL]}}
+    assert parse_rows(json.dumps(state)) == (
+        Row("a.safetensors", False, 0.5, 0.2, 0.8),
+        Row("b.safetensors", True, 1.0, 0.0, 1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": 1, "rows": [{"file": "a", "on": false, "strength": 0.5, "later": [1]}]}',
+        '{"rows": [{"file": "a", "on": false, "strength": 0.5}]}',
+        '[{"name": "a", "enabled": false, "strength": 0.5, "start_percent": 0}]',
+        '{"version": 1, "rows": {"a": {"on": false, "strength": 0.5}}}',
+        '{"a": {"enabled": false, "strength": 0.5, "end": null}}',
+        "a 0.5 off",
+        "# the first\n\n  a   off .5  ",
+        '"a" 0.5 0-1 off',
+    ],
+)
+def test_simpler_and_older_shapes_say_the_same(text):
+    assert parse_rows(text) == (Row("a", on=False, strength=0.5),)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", []),
+        ("{}", []),
+        ("[]", []),
+        ('{"version": 1, "presets": {"a": []}}', []),
+        ('["a", ["b", 0.5], ["c", false]]', [Row("a"), Row("b", True, 0.5), Row("c", False)]),
+        ('{"a": true, "b": false, "c": -1}', [Row("a"), Row("b", False), Row("c", True, -1.0)]),
+        ("a b 7.safetensors 0.5", [Row("a b 7.safetensors", True, 0.5)]),
+        ('Catch 22\n"Catch 22" 0.5', None),
+        ('"Catch 22" 0.5', [Row("Catch 22", True, 0.5)]),
+        (
+            "Van Gogh 0.1-.9\ncat -0.5",
+            [Row("Van Gogh", start=0.1, end=0.9), Row("cat", True, -0.5)],
+        ),
+        ('[{"file": "a", "sha256": "AB"}]', [Row("a", sha256="ab")]),
+    ],
+)
+def test_rows_are_read_in_order(text, rows):
+    if rows is None:
+        with pytest.raises(ConceptError, match="put the name in quotes"):
+            parse_rows(text)
+    else:
+        assert list(parse_rows(text)) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"file": "a"}', "no valid JSON.*line 1 column 15.*plain lines"),
+        ("[" * 20000, "no valid JSON"),
+        ('{"version": 2, "rows": []}', "version 2; this version of SepME reads up to 1"),
+        ('["a", {"file": "b", "strength": 9}]', "Row 2: strength is 9, expected between -4 and 4"),
+        ('["a", {"file": "b", "strength": NaN}]', "Row 2: strength is nan"),
+        ('{"b": 1' + "0" * 400 + "}", "Row 1, 'b': strength is 1000"),
+        ('[{"file": "b", "strength": "1"}]', "Row 1: strength is '1', expected such as 1.0"),
+        ('[{"file": "b", "on": "yes"}]', "on is 'yes', expected such as True"),
+        ('[{"file": "b", "start": 0.9, "end": 0.1}]', "Row 1: start is 0.9 and end 0.1"),
+        ('[{"on": true}]', "Row 1: it names nothing"),
+        ("[3]", "Row 1: it names nothing"),
+        ("[null]", "Row 1: got None"),
+        ("a\n\nb 0.9-0.1", "Line 3, 'b 0.9-0.1': start is 0.9"),
+        ("b 0-2", "Line 1, 'b 0-2': start is 0 and end 2"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place(text, message):
+    with pytest.raises(ConceptError, match=f"(?s){message}"):
+        parse_rows(text)
+
+
+def test_a_thousand_rows_are_read():
+    state = {"version": 1, "rows": [FULL] * 1000}
+    assert len(parse_rows(json.dumps(state))) == 1000
