@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sepme_core import application
 from sepme_core.application import StackBranch, attached, check_fits, noise_floor, token_mask
 from sepme_core.concepts import Concept
 from sepme_core.config import BasisConfig, EraseConfig
@@ -356,3 +357,112 @@ def test_layout_in_memory_does_not_decide_a_single_bit():
     assert not torch.equal(outputs[0]["block.to_k"], run(Stack(), embeddings)["block.to_k"])
     for other in outputs[1:]:
         assert all(torch.equal(outputs[0][path], other[path]) for path in other)
+
+
+def fresh(stack: Stack, e: Tensor, rows: Tensor | None = None) -> list[Tensor | None]:
+    """What a branch that has never seen anything adds."""
+    return added(StackBranch(stack), e, rows)
+
+
+def added(branch: StackBranch, e: Tensor, rows: Tensor | None = None) -> list[Tensor | None]:
+    """What one model call is given, the embeddings in a new tensor as the host makes them."""
+    branch.begin(rows)
+    e = e.clone()
+    return [branch(module, e) for module in ("block.to_k", "block.to_v")]
+
+
+def alike(a: list[Tensor | None], b: list[Tensor | None]) -> bool:
+    return all(
+        x is y if x is None or y is None else torch.equal(x, y) for x, y in zip(a, b, strict=True)
+    )
+
+
+def shows(*prompts: str, dtype: torch.dtype = torch.float32) -> Tensor:
+    return ENCODER.batch(*prompts, dtype=dtype)
+
+
+def test_embeddings_that_come_again_are_looked_at_once(monkeypatch):
+    looks = []
+    plain = application._Row.look
+    monkeypatch.setattr(application._Row, "look", lambda *a: looks.append(1) or plain(*a))
+    branch = StackBranch(Stack.of([increments()["cat"]]))
+    for _ in range(3):
+        added(branch, shows("cat"))
+    assert len(looks) == 1
+    added(branch, shows("rose"))
+    assert len(looks) == 2
+    for _ in range(3):  # the host may send prompt and negative prompt in turn
+        added(branch, shows("cat"))
+        added(branch, shows("rose"))
+    assert len(looks) == 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_kept_is_what_a_fresh_branch_adds_to_the_bit(dtype):
+    stack = Stack.of(increments().values())
+    branch = StackBranch(stack)
+    calls = [("cat", "rose"), ("cat", "rose"), ("rose", "cat"), ("car",), ("cat", "rose"), ("cat",)]
+    for prompts in [*calls, *calls]:
+        e = shows(*prompts, dtype=dtype)
+        assert alike(added(branch, e), fresh(stack, e)), prompts
+    assert not alike(fresh(stack, shows("cat")), fresh(stack, shows("rose")))
+
+
+def test_nothing_stale_is_used_when_a_single_number_differs():
+    stack = Stack.of([increments()["cat"]])
+    branch = StackBranch(stack)
+    e = shows("a photo of a cat", "car")
+    first = added(branch, e)
+    place = (0, int(first[0][0].abs().sum(-1).argmax()), 0)
+    e[place] = torch.nextafter(e[place], torch.tensor(9.0))
+    e[place] += 0.5
+    second = added(branch, e)
+    assert alike(second, fresh(stack, e))
+    assert not alike(first, second)
+
+
+def test_what_is_kept_depends_on_rows_dtype_and_shape():
+    stack = Stack.of([increments()["cat"]])
+    branch = StackBranch(stack)
+    e = shows("cat", "cat")
+    one, other = torch.tensor([True, False]), torch.tensor([False, True])
+    for rows in (None, one, other, None, one, other):
+        assert alike(added(branch, e, rows), fresh(stack, e, rows))
+    assert not alike(added(branch, e, one), added(branch, e, other))
+    for changed in (e.half(), e.bfloat16(), e[:1], e.view(1, -1, D_TEXT)):
+        assert alike(added(branch, changed), fresh(stack, changed))
+
+
+def test_what_is_kept_is_bounded_and_what_has_no_room_is_computed(monkeypatch):
+    stack = Stack.of([increments()["cat"]])
+    expected = fresh(stack, shows("cat"))
+    one_sum = expected[0].nbytes
+    monkeypatch.setattr(application, "_ROOM", application._N_KEPT * one_sum)
+    branch = StackBranch(stack)
+    for i in range(20):
+        added(branch, shows(f"cat number {i}"))
+        assert alike(added(branch, shows("cat")), expected)
+        sums = [s for kept in branch._kept for s in kept.effect._sums.values()]
+        assert 0 < sum(s.nbytes for s in sums) <= application._ROOM
+    assert len(branch._kept) == application._N_KEPT
+
+
+def test_gradients_through_the_embeddings_are_never_kept():
+    branch = StackBranch(Stack.of([increments()["cat"]]))
+    added(branch, shows("cat"))
+    for _ in range(2):  # a kept graph could be gone through only once
+        e = shows("cat").requires_grad_()
+        branch.begin()
+        branch("block.to_k", e).sum().backward()
+        assert e.grad.abs().sum() > 0
+
+
+def test_what_was_kept_while_drawing_can_be_used_while_computing():
+    stack = Stack.of([increments()["cat"]])
+    branch, e = StackBranch(stack), shows("cat")
+    with torch.inference_mode():
+        added(branch, e)
+    leaf = torch.zeros(1, requires_grad=True)
+    branch.begin()
+    (leaf + branch("block.to_k", e)).sum().backward()
+    assert leaf.grad > 0

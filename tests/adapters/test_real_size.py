@@ -17,39 +17,13 @@ from sepme_pack.sepme_core.increment_file import read_increment, to_bytes, write
 from sepme_pack.sepme_core.leak import Leak
 
 from tests.adapters import models
+from tests.adapters.real_sizes import SD15, SDXL
 
-SD15 = {
-    "image_size": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "model_channels": 320,
-    "num_res_blocks": [2, 2, 2, 2],
-    "channel_mult": [1, 2, 4, 4],
-    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_middle": 1,
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-    "use_spatial_transformer": True,
-    "use_linear_in_transformer": False,
-    "context_dim": 768,
-    "adm_in_channels": None,
-    "legacy": False,
-    "use_temporal_attention": False,
-    "use_temporal_resblock": False,
-    "dtype": torch.float16,
+HALF = {"dtype": torch.float16}
+REAL = {
+    "sd1": ({**SD15, **HALF}, comfy.supported_models.SD15),
+    "sdxl": ({**SDXL, **HALF}, comfy.supported_models.SDXL),
 }
-SDXL = {
-    **SD15,
-    "num_res_blocks": [2, 2, 2],
-    "channel_mult": [1, 2, 4],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_middle": 10,
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "use_linear_in_transformer": True,
-    "context_dim": 2048,
-    "num_classes": "sequential",
-    "adm_in_channels": 2816,
-}
-REAL = {"sd1": (SD15, comfy.supported_models.SD15), "sdxl": (SDXL, comfy.supported_models.SDXL)}
 MEGABYTE = 1_000_000
 # Directions per concept on the trained demo model, at most (`BasisConfig.energy`). A text encoder
 # of random weights blurs every sentence its own way and needs about twice as many.
