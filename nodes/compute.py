@@ -10,11 +10,12 @@ from comfy_api.latest import io
 
 from ..sepme_core.concepts import ConceptSet, parse_names
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig, Protection
-from ..sepme_core.erase import Erasure, erase
+from ..sepme_core.erase import Erasure
 from ..sepme_core.increment import Stack
 from ..sepme_core.report import report
 from . import host
 from .common import ConceptsType, StackType, schema
+from .computing import compute, protecting
 from .plots import erasure_plot
 from .session import open_session
 
@@ -177,55 +178,16 @@ class Compute(io.ComfyNode):
             n_latents,
             seed,
         )
-        concepts = _protecting(concepts, known)
+        concepts = protecting(concepts, known)
+        chosen = concepts.choose(parse_names(erase))
         with host.computing(), host.memory_explained(method):
-            erasures = _compute(
-                model,
-                clip,
-                concepts,
-                parse_names(erase),
-                config,
-                resolution,
-                latent,
-                known,
-                host.NodeProgress(),
+            session = open_session(model, clip, known)
+            erasures = compute(
+                session, clip, concepts, chosen, config, resolution, host.NodeProgress(), latent
             )
         text = report(erasures) + _notes(erasures)
         log.info("SepME\n%s", text)
         return io.NodeOutput(Stack.of(e.increment for e in erasures), text, erasure_plot(erasures))
-
-
-def _compute(  # noqa: PLR0913
-    model: Any,
-    clip: Any,
-    concepts: ConceptSet,
-    names: tuple[str, ...],
-    config: EraseConfig,
-    resolution: int,
-    latent: dict[str, Any] | None,
-    known: Stack | None,
-    progress: host.NodeProgress,
-) -> list[Erasure]:
-    chosen = concepts.choose(names)
-    session = open_session(model, clip, known)
-    denoiser = latents = None
-    if config.method != "closed form":
-        denoiser = host.HostDenoiser(session.model, clip, resolution, progress.drawing)
-        denoiser.load()
-        latents = denoiser.model_latents(latent["samples"]) if latent else None
-    return erase(
-        concepts,
-        chosen,
-        session.encode,
-        session.weights,
-        config,
-        dtype=session.dtype,
-        provenance=session.provenance,
-        denoiser=denoiser,
-        latents=latents,
-        moment_of=session.moment_of,
-        on_step=progress,
-    )
 
 
 def _config(  # noqa: PLR0913
@@ -260,11 +222,6 @@ def _config(  # noqa: PLR0913
         paper=replace(paper, n_images=n_latents, **own),
         refine=replace(config.refine, n_trajectories=n_latents, **own),
     )
-
-
-def _protecting(concepts: ConceptSet, known: Stack | None) -> ConceptSet:
-    others = [e.increment.concept for e in known.entries] if known else []
-    return concepts.also_protecting(others)
 
 
 def _notes(erasures: list[Erasure]) -> str:

@@ -14,7 +14,7 @@ from ..sepme_core.preserve import MomentOf
 from . import host
 from .moments import kept_moments
 
-__all__ = ["Session", "open_session"]
+__all__ = ["Session", "identify", "open_session"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +48,23 @@ def open_session(model: Any, clip: Any, stack: Stack | None = None) -> Session:
     """
     plain = host.without_increments(model)
     family = host.family_of(plain)
-    provenance = Provenance(
-        family=family.name,
-        base=host.base_fingerprint(plain),
-        text_encoder=host.text_encoder_fingerprint(clip),
-    )
+    provenance = identify(plain, clip)
     if stack:
         host.check_same_encoder([e.increment for e in stack.entries], provenance.text_encoder)
     dtype = host.compute_dtype(plain)
     encode = host.encode_prompts(clip, dtype, family.d_text)
     moment_of = kept_moments(encode, f"{provenance.text_encoder} {dtype}", host.NodeProgress())
     return Session(plain, encode, host.text_only_weights(plain), dtype, provenance, moment_of)
+
+
+def identify(model: Any, clip: Any) -> Provenance:
+    """Family and fingerprints of a MODEL and its CLIP, whatever increments are on it.
+
+    Raises:
+        IncompatibleError: an unknown model family.
+    """
+    return Provenance(
+        family=host.family_of(model).name,
+        base=host.base_fingerprint(model),
+        text_encoder=host.text_encoder_fingerprint(clip),
+    )

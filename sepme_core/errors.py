@@ -21,7 +21,15 @@ class ConceptError(SepMEError):
 
 
 class NotSeparableError(SepMEError):
-    """A concept lies inside the span of the protected ones, so nothing can tell it apart."""
+    """A concept lies inside the span of the protected ones, so nothing can tell it apart.
+
+    Args:
+        concept: which one; empty when all together are too many.
+    """
+
+    def __init__(self, message: str, concept: str = "") -> None:
+        super().__init__(message)
+        self.concept = concept
 
 
 class IncompatibleError(SepMEError):

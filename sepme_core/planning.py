@@ -225,7 +225,8 @@ def _refusal(concepts: ConceptSet, concept: Concept, encode: TextEncoder) -> Gen
         text = max(alike, key=alike.__getitem__)
         raise NotSeparableError(
             f"{concept.name!r} cannot be erased: {error} Most like it among the protected prompts "
-            f"is {text!r} (cosine {alike[text]:.3f})."
+            f"is {text!r} (cosine {alike[text]:.3f}).",
+            concept.name,
         ) from error
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ...sepme_core.denoiser import Trajectory
 from ...sepme_core.errors import ConceptError, IncompatibleError
 from .layers import family_of, matching_layers
+from .previews import previewer
 
 __all__ = ["HostDenoiser", "autograd_ready", "computing"]
 
@@ -31,7 +32,7 @@ class HostDenoiser:
         model: a patcher without increments; loaded on first use.
         clip: its text encoder.
         resolution: height and width of drawn pictures, in pixels.
-        on_draw: called with (step, n_steps) while pictures are drawn.
+        on_draw: called with (prompt, step, n_steps) while pictures are drawn.
     """
 
     def __init__(self, model: Any, clip: Any, resolution: int, on_draw: Any = None) -> None:
@@ -41,6 +42,8 @@ class HostDenoiser:
         self._on_draw = on_draw or (lambda *_: None)
         self._conditions: dict[str, dict[str, Any]] = {}
         self._loaded = False
+        self._previewer = previewer(self._model)
+        self._seen: Tensor | None = None
         family = family_of(model)
         self.layers = matching_layers(self._model, family.text_only)
         self.cross_attention = matching_layers(self._model, family.cross_attention)
@@ -75,7 +78,12 @@ class HostDenoiser:
         denoised = self._model.model.apply_model(
             x, sigma, **conditions, transformer_options=options
         )
+        self._seen = denoised[-1:].detach()
         return (x - denoised) / _like(sigma, x)
+
+    def preview(self) -> Any:
+        """What the model sees in the picture at hand, small, as the host sends it; or None."""
+        return None if self._seen is None else self._previewer(self._seen)
 
     def add_noise(self, latents: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
         """See `Denoiser`."""
@@ -131,9 +139,10 @@ class HostDenoiser:
         empty = self._empty_latent()
         self._loaded = False
 
-        def on_step(step: int, *_: Any) -> None:
+        def on_step(step: int, denoised: Tensor, *_: Any) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            self._on_draw(step + 1, n_steps)
+            self._seen = denoised[-1:]
+            self._on_draw(prompt, step + 1, n_steps)
 
         drawn = comfy.sample.sample(
             model,

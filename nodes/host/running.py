@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import comfy.model_management
@@ -22,6 +25,8 @@ __all__ = [
     "send",
     "show_text",
 ]
+
+PAUSE = 0.2  # seconds between two messages: smooth to look at, and nothing to send
 
 
 def compute_device() -> torch.device:
@@ -58,7 +63,7 @@ def memory_explained(method: str) -> Iterator[None]:
 
 
 class NodeProgress:
-    """Progress bar, progress text and cancelling, for one run of the node."""
+    """Progress bar, curve, preview, text and cancelling, for one run of the node."""
 
     def __init__(self) -> None:
         # Asked for as a hidden input, the id would become part of the host's cache key, and equal
@@ -66,23 +71,69 @@ class NodeProgress:
         context = get_executing_context()
         self._node_id = context.node_id if context else ""
         self._bar = comfy.utils.ProgressBar(1)
+        self._pace = _Pace()
+        self.picture: Picture = _no_picture
 
     def __call__(self, at: Progress) -> None:
         """One step of computing; raises the host's own exception when cancelled."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        self._bar.update_absolute(at.step, at.max_steps)
-        if at.statistic is None:
-            self._say(f"{at.concept}: {at.step} of {at.max_steps} {at.unit}")
-        else:
-            self._say(
-                f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "
-                f"(stops at {at.tau:g})"
-            )
+        due = self._pace.due(at)
+        self._bar.update_absolute(at.step, at.max_steps, self.picture() if due else None)
+        if due:
+            self.tell(at)
 
-    def drawing(self, step: int, n_steps: int) -> None:
+    def drawing(self, prompt: str, step: int, n_steps: int) -> None:
         """One step of drawing the concept."""
-        self._bar.update_absolute(step, n_steps)
-        self._say(f"drawing the concept: step {step}/{n_steps}")
+        self(Progress(prompt, step, n_steps, unit="drawing steps"))
 
-    def _say(self, text: str) -> None:
-        PromptServer.instance.send_progress_text(text, self._node_id)
+    def tell(self, at: Progress) -> None:
+        """Says where it stands: in numbers for the page's curve, and in words on the node."""
+        known = asdict(at) | {"seconds_left": self._pace.seconds_left(at)}
+        send("sepme.progress", known)
+        PromptServer.instance.send_progress_text(_words(at), self._node_id)
+
+
+Picture = Callable[[], Any]
+"""Gives a preview in the host's own words, or None."""
+
+
+def _no_picture() -> None:
+    return None
+
+
+def _words(at: Progress) -> str:
+    if at.statistic is None:
+        return f"{at.concept}: {at.step} of {at.max_steps} {at.unit}"
+    return (
+        f"{at.concept}: step {at.step}/{at.max_steps}, correlation {at.statistic:.4f} "
+        f"(stops at {at.tau:g})"
+    )
+
+
+def _may_be_last(at: Progress) -> bool:
+    return at.step >= at.max_steps or (at.statistic is not None and at.statistic <= at.tau)
+
+
+class _Pace:
+    """A few messages a second, a last one always, and how long the rest may take."""
+
+    def __init__(self) -> None:
+        self._told = -math.inf
+        self._counting: tuple[str, str] | None = None
+        self._first, self._since = 0, 0.0
+
+    def due(self, at: Progress) -> bool:
+        now = time.monotonic()
+        counting = (at.unit, "" if at.statistic is None else at.concept)
+        if counting != self._counting or at.step <= self._first:
+            self._counting, self._first, self._since = counting, at.step, now
+        elif not _may_be_last(at) and now - self._told < PAUSE:
+            return False
+        self._told = now
+        return True
+
+    def seconds_left(self, at: Progress) -> float | None:
+        """At the pace so far, if all steps are needed; None before there is a pace."""
+        done = at.step - self._first
+        each = (time.monotonic() - self._since) / done if done > 0 else None
+        return None if each is None else round(each * (at.max_steps - at.step), 1)

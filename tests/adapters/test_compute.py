@@ -1,10 +1,14 @@
 """The node that computes, from its widgets to its outputs."""
 
+import comfy.utils
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import host
 from sepme_pack.nodes.compute import Compute
+from sepme_pack.nodes.host import running
+from sepme_pack.sepme_core.config import RefineConfig
+from sepme_pack.sepme_core.denoiser import Progress
 from sepme_pack.sepme_core.errors import ConceptError, IncompatibleError
 from server import PromptServer
 
@@ -91,3 +95,48 @@ def test_inputs_that_do_not_belong_together_are_refused(loaded, clip, narrow_cli
     with pytest.raises(IncompatibleError, match="another text encoder"):
         run(loaded, other, erase="rose", known=known)
     assert run(loaded, clip, erase="rose", known=known)[0].names == ("rose",)
+
+
+def events(name):
+    return [told for event, told in PromptServer.instance.sent if event == name]
+
+
+def test_the_page_is_told_where_training_stands_and_what_it_sees(loaded, clip, monkeypatch):
+    pictures = []
+    monkeypatch.setattr(
+        comfy.utils, "PROGRESS_BAR_HOOK", lambda *args, node_id=None: pictures.append(args)
+    )
+    PromptServer.instance.sent.clear()
+    run(loaded, clip, method="refine")
+    told = events("sepme.progress")
+    assert {(at["node"], at["prompt_id"]) for at in told} == {("1:2", "prompt")}
+    *_, last = told
+    assert (last["concept"], last["step"], last["max_steps"]) == ("cat", 2, 2)
+    assert (last["seconds_left"], last["tau"]) == (0.0, RefineConfig().tau)
+    assert 0 < last["statistic"] < 2
+    assert last["evaluations"] > 0
+    assert {at["unit"] for at in told if at["statistic"] is None} >= {"concepts", "drawing steps"}
+    kind, picture, _ = next(p for _, _, p in pictures if p)
+    assert (kind, picture.size) == ("JPEG", (8, 8))
+
+
+def test_messages_are_few_however_many_steps_there_are(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(running.time, "monotonic", lambda: now[0])
+    PromptServer.instance.sent.clear()
+    with CurrentNodeContext("prompt", "1"):
+        progress = host.NodeProgress()
+        for step in range(1, 101):
+            now[0] += 0.05
+            progress(Progress("cat", step, 100, 0.5, 0.1))
+    told = events("sepme.progress")
+    assert 20 <= len(told) <= 30  # five seconds
+    assert [told[0]["step"], told[-1]["step"]] == [1, 100]
+    assert told[0]["seconds_left"] is None
+    assert told[1]["seconds_left"] == pytest.approx((100 - told[1]["step"]) * 0.05, abs=0.1)
+
+
+def test_nobody_is_told_outside_of_a_node():
+    PromptServer.instance.sent.clear()
+    host.NodeProgress()(Progress("cat", 1, 2))
+    assert PromptServer.instance.sent == []

@@ -99,7 +99,7 @@ def test_a_trajectory_holds_what_fresh_calls_predict(request, family):
     found = denoiser(as_loaded(family), clip, on_draw=lambda *at: told.append(at))
     seen = found.trajectory("a photo of a cat", seed=3, n_steps=3)
     assert seen.x.shape == (3, 4, 8, 8)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [("a photo of a cat", step, 3) for step in (1, 2, 3)]
     assert (seen.sigma.diff() < 0).all()
     with torch.no_grad():
         concept = found(seen.x, seen.sigma, ["a photo of a cat"] * 3)
