@@ -48,7 +48,11 @@ class Denoiser(Protocol):
         ...
 
     def __call__(self, x: Tensor, sigma: Tensor, prompts: Sequence[str]) -> Tensor:
-        """Predicted noise `[n, *latent]` for noised latents, noise levels `[n]` and n prompts."""
+        """Predicted noise `[n, *latent]` for noised latents, noise levels `[n]` and n prompts.
+
+        To save memory it may run layers again in the backward pass: what is attached to them stays
+        attached until then.
+        """
         ...
 
     def add_noise(self, latents: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:

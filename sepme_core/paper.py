@@ -151,7 +151,8 @@ def _optimise(
         losses = task.losses()
         total = _sum(eta * loss for eta, loss in zip(balance(losses), losses, strict=True))
         loss = total + config.l1 * mean_l1(deltas())
-        accumulate_gradients(loss, parameters, task.latents[0][0].numel())
+        with attached(task.layers, task.addend):  # layers may run again on the way back
+            accumulate_gradients(loss, parameters, task.latents[0][0].numel())
         optimiser.step()
         done = stop.update(total)
         statistics.append(stop.statistic)

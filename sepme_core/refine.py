@@ -222,18 +222,23 @@ def _equations(
     branch.shifts = shift.expand(len(batch.x), *shift.shape).clone().requires_grad_()
     with attached({k: denoiser.layers[k] for k in branch.layers}, branch):
         erased = (denoiser(batch.x, batch.sigma, batch.prompts) - batch.anchor).flatten(1)
-    target = batch.target.flatten(1)
+        rho, value = _left(erased, batch.target.flatten(1), config.residual)
+        # Entries of a mean over a latent would be flushed to zero in float16.
+        n = erased.shape[1]
+        gradient = torch.autograd.grad(value.sum() * n, branch.shifts)[0] / n
+    _check_finite(gradient)
+    return _Seen(rho.detach(), 2 * value.detach(), gradient)
+
+
+def _left(erased: Tensor, target: Tensor, residual: float) -> tuple[Tensor, Tensor]:
+    """ρ per sample, and the loss over its steepest slope, half of what is to vanish, `[n]`."""
     size = target.norm(dim=1).clamp_min(1e-10)
     rho = normalised_correlation(erased, target)
-    loss = rho.square() + config.residual * erased.square().sum(1) / size.square()
+    loss = rho.square() + residual * erased.square().sum(1) / size.square()
     with torch.no_grad():
-        steepest = 2 * (rho[:, None] * target + config.residual * erased)
+        steepest = 2 * (rho[:, None] * target + residual * erased)
         scale = (steepest.norm(dim=1) / size).clamp_min(1e-10)
-    # Entries of a mean over a latent would be flushed to zero in float16.
-    n = target.shape[1]
-    gradient = torch.autograd.grad((loss / scale).sum() * n, branch.shifts)[0] / n
-    _check_finite(gradient)
-    return _Seen(rho.detach(), (2 * loss / scale).detach(), gradient)
+    return rho, loss / scale
 
 
 def _check_finite(gradient: Tensor) -> None:

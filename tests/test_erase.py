@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from sepme_core.application import StackBranch, attached, check_fits
 from sepme_core.concepts import Concept, ConceptSet
@@ -327,3 +328,18 @@ def test_only_the_chosen_concepts_are_erased_and_the_others_are_protected():
     assert {"cat", "kitten", TEMPLATES[0].format("cat")} <= set(
         erasure.increment.provenance.protected
     )
+
+
+class ForgetfulDenoiser(ToyDenoiser):
+    """Runs the model again in the backward pass, as a host short of memory does."""
+
+    def __call__(self, x, sigma, prompts):
+        return checkpoint(super().__call__, x, sigma, prompts, use_reentrant=False)
+
+
+@pytest.mark.parametrize("method", ["refine", "paper separate", "paper joint", "unconstrained"])
+def test_a_denoiser_that_remembers_nothing_gives_the_same_increment(method):
+    forgetful = ForgetfulDenoiser()
+    (once,), (again,) = run(method), run(method, denoiser=forgetful)
+    assert once.increment.digest == again.increment.digest
+    assert once.evaluations == again.evaluations < forgetful.n_evaluations

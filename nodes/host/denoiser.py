@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from ...sepme_core.denoiser import Trajectory
 from ...sepme_core.errors import ConceptError, IncompatibleError
-from .layers import family_of, matching_layers
+from .layers import compute_dtype, family_of, matching_layers
 from .previews import previewer
+from .recomputing import within_memory
 
 __all__ = ["HostDenoiser", "autograd_ready", "computing"]
 
@@ -75,9 +76,10 @@ class HostDenoiser:
         options = dict(self._model.model_options.get("transformer_options", {}))
         options["optimized_attention_override"] = _plain_attention
         options["cond_or_uncond"] = [0]
-        denoised = self._model.model.apply_model(
-            x, sigma, **conditions, transformer_options=options
-        )
+        with within_memory(self._model.model.diffusion_model, x, compute_dtype(self._model)):
+            denoised = self._model.model.apply_model(
+                x, sigma, **conditions, transformer_options=options
+            )
         self._seen = denoised[-1:].detach()
         return (x - denoised) / _like(sigma, x)
 

@@ -3,7 +3,7 @@
 import comfy.model_management
 import pytest
 import torch
-from sepme_pack.nodes.host import HostDenoiser, autograd_ready, computing
+from sepme_pack.nodes.host import HostDenoiser, autograd_ready, computing, recomputing
 from sepme_pack.nodes.host import denoiser as denoiser_module
 from sepme_pack.sepme_core.application import StackBranch, attached
 from sepme_pack.sepme_core.denoiser import CountingDenoiser
@@ -276,3 +276,131 @@ def test_an_applied_increment_is_not_seen_by_the_denoiser_it_is_computed_with(cl
         assert not torch.equal(erased[0], plain[0])
         torch.testing.assert_close(erased[1], plain[1])
         assert torch.equal(found(x, sigma, ["cat", "rose"]), plain)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def free_memory(monkeypatch, n_bytes):
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda _: n_bytes)
+
+
+def gradients(model, clip, increment):
+    """Of every coefficient, through a whole forward pass, with the bytes kept for them."""
+    found = denoiser(model, clip)
+    coef = {k: v.clone().requires_grad_() for k, v in increment.coef.items()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    x, sigma = noised(found)
+    with attached(found.layers, lambda path, e: e @ increment.basis.T @ coef[path].T):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            eps = found(x, sigma, ["cat", "a photo of a cat"])
+        eps.square().mean().backward()
+    return {k: v.grad for k, v in coef.items()}, sum(kept.values())
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_gradients_are_the_same_to_the_bit_with_less_memory_and_less_is_kept(
+    request, family, monkeypatch
+):
+    clip = request.getfixturevalue({"sd1": "clip", "sdxl": "clip_xl"}[family])
+    model = as_loaded(family)
+    (increment,) = (e.increment for e in models.stack(model, clip, "cat").entries)
+    free_memory(monkeypatch, 2**50)
+    plain, remembered = gradients(model, clip, increment)
+    free_memory(monkeypatch, 0)
+    again, kept = gradients(model, clip, increment)
+    assert all(torch.equal(plain[k], again[k]) for k in plain)
+    assert all(g.abs().sum() > 0 for g in plain.values())
+    assert kept < remembered / 2
+
+
+def test_blocks_are_as_before_after_a_call_short_of_memory_also_when_it_is_cancelled(
+    clip, monkeypatch
+):
+    free_memory(monkeypatch, 0)
+    found = denoiser(as_loaded(), clip)
+    blocks = [m for m in found._model.model.diffusion_model.modules() if "Block" in repr(type(m))]
+    assert blocks
+    seen = []
+
+    def cancel(*_):
+        seen.append(sum("forward" in vars(block) for block in blocks))
+        raise RuntimeError("cancelled")
+
+    x, sigma = noised(found)
+    handle = found._model.model.diffusion_model.out.register_forward_hook(cancel)
+    with pytest.raises(RuntimeError, match="cancelled"):
+        found(x, sigma, ["cat", "cat"])
+    handle.remove()
+    assert seen[0] > 0
+    assert not any("forward" in vars(block) for block in blocks)
+
+
+def test_a_block_that_another_node_has_changed_stays_changed(clip, monkeypatch):
+    free_memory(monkeypatch, 0)
+    found = denoiser(as_loaded(), clip)
+    block = found._model.model.diffusion_model.middle_block[0]
+    called, plain = [], block.forward
+    block.forward = changed = lambda *a: called.append(1) or plain(*a)
+    x, sigma = noised(found)
+    found(x, sigma, ["cat", "cat"])
+    assert called
+    assert block.forward is changed
+
+
+def test_where_in_the_network_a_block_is_stays_so_when_it_runs_again(clip, monkeypatch):
+    """Patches of other nodes act by place, and the host keeps one record of the place."""
+    free_memory(monkeypatch, 0)
+    places = []
+
+    def patch(n, context, value, options):
+        places.append((options["block"], options["block_index"]))
+        return n, context, value
+
+    model = as_loaded()
+    model.set_model_attn2_patch(patch)
+    found = denoiser(model, clip)
+    x, sigma = noised(found)
+    leaf = torch.zeros(1, requires_grad=True)
+    with attached(found.layers, lambda _, e: leaf * e.mean(-1, keepdim=True)):
+        found(x, sigma, ["cat", "cat"]).sum().backward()
+    n = len(places) // 2
+    assert n == len(found.layers) // 2
+    assert sorted(places[:n]) == sorted(places[n:])
+    assert len(set(places)) == n
+
+
+def test_going_back_without_what_was_attached_is_an_error_and_never_another_gradient(
+    clip, monkeypatch
+):
+    free_memory(monkeypatch, 0)
+    found = denoiser(as_loaded(), clip)
+    x, sigma = noised(found)
+    leaf = torch.zeros(1, requires_grad=True)
+    with attached(found.layers, lambda _, e: leaf * e.mean(-1, keepdim=True)):
+        eps = found(x, sigma, ["cat", "cat"])
+    with pytest.raises(torch.utils.checkpoint.CheckpointError):
+        eps.sum().backward()
+
+
+def test_nothing_runs_twice_where_the_memory_suffices_or_no_gradient_is_asked_for(
+    clip, monkeypatch
+):
+    found = denoiser(as_loaded(), clip)
+    asked = []
+    plain = recomputing.recomputing
+    monkeypatch.setattr(recomputing, "recomputing", lambda n: asked.append(n) or plain(n))
+    x, sigma = noised(found)
+    found(x, sigma, ["cat", "cat"])
+    free_memory(monkeypatch, 0)
+    with torch.no_grad():
+        found(x, sigma, ["cat", "cat"])
+    assert not asked
+    found(x, sigma, ["cat", "cat"])
+    assert len(asked) == 1
