@@ -12,6 +12,7 @@ from .apply import Apply, Remove
 from .certificate import CertificateNode
 from .compute import Compute
 from .concepts import Concepts
+from .eraser import Eraser
 from .export import ExportLoRA
 from .load_stack import LoadStack
 from .separate import Separate
@@ -27,6 +28,7 @@ class SepMEExtension(ComfyExtension):
         """The nodes, in menu order; `models/sepme` is made known first, as they list its files."""
         files.register_folder()
         return [
+            Eraser,
             Concepts,
             Compute,
             Apply,

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
 from . import host
-from .common import StackType, schema, tell_strangers
+from .common import StackType, mode_input, schema, tell_strangers
 
 __all__ = ["Apply", "Remove"]
 
@@ -29,14 +29,7 @@ class Apply(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
                 StackType.Input("stack", tooltip="From SepME Compute, Load or Stack."),
-                io.Combo.Input(
-                    "mode",
-                    options=["exact", "merged"],
-                    default="exact",
-                    tooltip="Exact: weights untouched, protected prompts bit-identical. Merged: "
-                    "into the weights, no cost while sampling, but protected prompts move by the "
-                    "leak that the report states.",
-                ),
+                mode_input(),
                 io.Float.Input(
                     "strength",
                     default=1.0,

@@ -12,7 +12,7 @@ from ..sepme_core.increment import Stack
 from ..sepme_core.strangers import strangers_report
 from . import host
 
-__all__ = ["CATEGORY", "ConceptsType", "StackType", "schema", "tell_strangers"]
+__all__ = ["CATEGORY", "ConceptsType", "StackType", "mode_input", "schema", "tell_strangers"]
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,19 @@ def schema(**fields: Any) -> io.Schema:
     """A node schema without the fields that this host does not know yet (`search_aliases`, …)."""
     known = inspect.signature(io.Schema).parameters
     return io.Schema(category=CATEGORY, **{k: v for k, v in fields.items() if k in known})
+
+
+def mode_input(*, optional: bool = False) -> io.Input:
+    """The widget that says how a stack is applied."""
+    return io.Combo.Input(
+        "mode",
+        options=["exact", "merged"],
+        default="exact",
+        optional=optional,
+        tooltip="Exact: weights untouched, protected prompts bit-identical. Merged: into the "
+        "weights, no cost while sampling, but protected prompts move by the leak that the report "
+        "states.",
+    )
 
 
 def tell_strangers(stack: Stack) -> None:

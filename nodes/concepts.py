@@ -62,19 +62,12 @@ class Concepts(io.ComfyNode):
                     "preserve",
                     multiline=True,
                     default="",
-                    optional=True,  # as the next: workflows saved before them stay valid
+                    optional=True,  # workflows saved before it stay valid
                     tooltip="Ordinary captions, one a line, hundreds if you like. They are kept as "
                     "well as possible behind everything protected above. Captions that name an "
                     "erased concept are left out.",
                 ),
-                io.Combo.Input(
-                    "preserve_list",
-                    options=lists.list_preserve(),
-                    default=lists.GENERAL,
-                    optional=True,
-                    tooltip="A list of captions added to those: the general one of this pack, "
-                    "none, or a text file in models/sepme/preserve.",
-                ),
+                lists.list_input(),
             ],
             outputs=[ConceptsType.Output(display_name="concepts", tooltip="For SepME Compute.")],
         )

@@ -194,12 +194,8 @@ def _named(number: int, loaded: LoadedRow) -> str:
 
 
 def _line(number: int, loaded: LoadedRow) -> str:
-    row = loaded.row
     if loaded.increment is None:
         return f"{_named(number, loaded)}: {loaded.state}"
-    window = "" if (row.start, row.end) == (0, 1) else f", from {row.start:g} to {row.end:g}"
     told = f"; {loaded.state.upper()}: {loaded.text}" if loaded.text else ""
-    return (
-        f"{_named(number, loaded)}: {loaded.increment.concept.name}, strength "
-        f"{row.strength:g}{window}{told}"
-    )
+    name = loaded.increment.concept.name
+    return f"{_named(number, loaded)}: {name}, {loaded.row.settings}{told}"

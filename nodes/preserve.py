@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import folder_paths
+from comfy_api.latest import io
 
 from ..sepme_core.errors import ConceptError
 from ..sepme_core.preserve import general_captions, parse_preserve, read_preserve
 from . import files
 
-__all__ = ["GENERAL", "NONE", "captions", "list_preserve", "list_stamp", "refusal"]
+__all__ = ["GENERAL", "NONE", "captions", "list_input", "list_preserve", "list_stamp", "refusal"]
 
 GENERAL, NONE = "general", "none"
 FOLDER = "preserve"
@@ -19,6 +20,18 @@ FOLDER = "preserve"
 def list_preserve() -> list[str]:
     """What can be chosen: the general list, none, and every text file of the folder."""
     return [GENERAL, NONE, *sorted(_found())]
+
+
+def list_input() -> io.Input:
+    """The widget; optional, as there are workflows from before there were lists."""
+    return io.Combo.Input(
+        "preserve_list",
+        options=list_preserve(),
+        default=GENERAL,
+        optional=True,
+        tooltip="A list of captions added to those: the general one of this pack, none, or a text "
+        "file in models/sepme/preserve.",
+    )
 
 
 def refusal(name: str) -> str | None:

@@ -70,6 +70,12 @@ class Row:
                 f"start is {self.start:g} and end {self.end:g}, expected 0 <= start <= end <= 1."
             )
 
+    @property
+    def settings(self) -> str:
+        """How it acts, for reports."""
+        window = "" if (self.start, self.end) == (0, 1) else f" from {self.start:g} to {self.end:g}"
+        return f"strength {self.strength:g}{window}"
+
 
 def parse_rows(text: str) -> tuple[Row, ...]:
     """The rows of a widget, in order.

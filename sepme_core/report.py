@@ -8,7 +8,7 @@ from .concepts import quoted
 from .erase import Erasure
 from .planning import Plan
 
-__all__ = ["report"]
+__all__ = ["NARROW_MARGIN", "report"]
 
 # On a sentence encoder only concepts below this margin missed phrasings (bench.margins).
 NARROW_MARGIN = 0.15

@@ -56,7 +56,7 @@ def test_rows_give_a_stack_in_their_order_with_their_settings(saved):
         ("cat", 1.0, 0.0, 1.0),
     ]
     assert "2 rows: 2 on" in report
-    assert "rose, strength 0.5, from 0 to 0.6" in report
+    assert "rose, strength 0.5 from 0 to 0.6" in report
     assert states() == ["ready", "ready"] == [row["state"] for row in output.ui["sepme_rows"]]
 
 

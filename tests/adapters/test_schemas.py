@@ -39,6 +39,17 @@ WIDGETS = {
     "SepME_Certificate": ["held_out"],
     "SepME_ExportLoRA": ["filename", "folder", "overwrite"],
     "SepME_LoadStack": ["rows"],
+    "SepME_Eraser": [
+        "concepts",
+        "rows",
+        "protected_concepts",
+        "preserve",
+        "preserve_list",
+        "method",
+        "mode",
+        "prompts_to_check",
+        "resolution",
+    ],
 }
 # Links are stored by position as well.
 SOCKETS = {
@@ -56,6 +67,7 @@ SOCKETS = {
     "SepME_Certificate": (["stack", "model", "clip"], ["report", "plot"]),
     "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
     "SepME_LoadStack": (["stack"], ["stack", "report"]),
+    "SepME_Eraser": (["model", "clip"], ["model", "stack", "report"]),
 }
 
 

@@ -1,0 +1,240 @@
+"""Rows that are concepts: computed once each, and what the page and the report say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from ..sepme_core.concepts import Concept, ConceptSet, name_key
+from ..sepme_core.config import EraseConfig
+from ..sepme_core.denoiser import Progress
+from ..sepme_core.erase import Erasure
+from ..sepme_core.errors import NotSeparableError
+from ..sepme_core.increment import Increment, Stack, StackEntry
+from ..sepme_core.report import NARROW_MARGIN
+from ..sepme_core.spelling import NameFinder
+from . import host
+from .computing import compute
+from .kept import Kept, Refusal
+from .rows import Row
+from .session import identify, open_session
+
+__all__ = ["ConceptRow", "compute_missing", "concept_rows", "rows_report"]
+
+Run = Callable[[Sequence[Concept]], "list[Erasure]"]
+"""Computes some of the concepts."""
+VISIBLE_LEAK = 1e-3  # of a layer's output; less is what rounding does in half precision
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptRow:
+    """A concept, how it is set, and what is known of it.
+
+    Args:
+        result: None as long as nothing has been computed.
+    """
+
+    concept: Concept
+    row: Row
+    result: Increment | Refusal | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is wanted and not there; what is off is not computed before it is on."""
+        return self.row.on and self.result is None
+
+    @property
+    def entry(self) -> StackEntry | None:
+        """For a stack, switched off ones included; None where there is no increment."""
+        if not isinstance(self.result, Increment):
+            return None
+        row = self.row
+        return StackEntry(self.result, row.strength, row.on, row.start, row.end)
+
+    def state(self, *, merged: bool) -> str:
+        """One word for the page."""
+        if isinstance(self.result, Refusal):
+            return "refused"
+        if self.result is None:
+            return "computing" if self.row.on else "off"
+        return "leaking" if _leak(self.result, merged) > VISIBLE_LEAK else "ready"
+
+    def text(self, *, merged: bool) -> str:
+        """What a person should know; empty when all is well."""
+        if isinstance(self.result, Refusal):
+            return self.result.reason
+        if self.result is None:
+            return ""
+        said, leak = "", _leak(self.result, merged)
+        if leak > VISIBLE_LEAK:
+            said = f"Protected prompts move by up to {leak:.1%}. Exact mode leaves them alone. "
+        zone = self.result.dead_zone
+        if zone.margin < NARROW_MARGIN:
+            said += (
+                f"Hard to tell from {zone.nearest!r} (margin {zone.margin:.2f}): unusual phrasings "
+                "may be missed or touched."
+            )
+        return said.strip()
+
+    def event(self, number: int, *, merged: bool) -> dict[str, Any]:
+        """What the page is told."""
+        return {
+            "row": number,
+            "file": "",
+            "concept": self.concept.name,
+            "state": self.state(merged=merged),
+            "text": self.text(merged=merged),
+            "step": 0,
+            "max_steps": 0,
+        }
+
+
+def _leak(increment: Increment, merged: bool) -> float:
+    return float(str(increment.provenance.leak.get("linear" if merged else "exact", 0)))
+
+
+def concept_rows(concepts: Iterable[Concept], rows: Iterable[Row]) -> list[ConceptRow]:
+    """Every concept with its row; those without one are on, and rows without one have no effect."""
+    known = {name_key(row.key): row for row in rows}
+    return [ConceptRow(c, known.get(name_key(c.name), Row(c.name))) for c in concepts]
+
+
+def compute_missing(  # noqa: PLR0913
+    model: Any,
+    clip: Any,
+    concepts: ConceptSet,
+    rows: Sequence[ConceptRow],
+    config: EraseConfig,
+    resolution: int,
+    known: Stack,
+    *,
+    merged: bool,
+) -> tuple[list[ConceptRow], str]:
+    """All rows with their results, and why these could not be kept if they could not.
+
+    A concept that cannot be erased does not keep the others from it.
+
+    Args:
+        concepts: all that are known together, in an order that does not depend on the rows'.
+        known: increments that are on the model already.
+    """
+    kept = Kept(concepts, config, identify(model, clip), host.compute_dtype(model), resolution)
+    found = [replace(row, result=kept.find(row.concept)) for row in rows]
+    for number, row in enumerate(found):
+        host.send("sepme.row", row.event(number, merged=merged))
+    missing = [row.concept for row in found if row.missing]
+    fresh: dict[str, Increment | Refusal] = {}
+    if missing:
+        with host.computing(), host.memory_explained(config.method):
+            session = open_session(model, clip, known)
+            progress = _RowProgress([row.concept.name for row in rows])
+            run = partial(
+                compute,
+                session,
+                clip,
+                concepts,
+                config=config,
+                resolution=resolution,
+                progress=progress,
+            )
+            for concept, result in _results(missing, run, config):
+                kept.keep(concept, result)
+                fresh[concept.name] = result
+    found = [replace(row, result=row.result or fresh.get(row.concept.name)) for row in found]
+    return found, kept.unwritten
+
+
+class _RowProgress(host.NodeProgress):
+    """Says of the row at work, too, how far it is."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def tell(self, at: Progress) -> None:
+        """See `NodeProgress`; what is not trained is done before a bar would help."""
+        super().tell(at)
+        if at.statistic is not None and at.concept in self._names:
+            row = {"row": self._names.index(at.concept), "file": "", "concept": at.concept}
+            where = {"step": at.step, "max_steps": at.max_steps}
+            host.send("sepme.row", {**row, "state": "computing", "text": "", **where})
+
+
+def _results(
+    concepts: Sequence[Concept], run: Run, config: EraseConfig
+) -> Iterator[tuple[Concept, Increment | Refusal]]:
+    """Each as soon as it is there, so that cancelling keeps it.
+
+    The closed form shares one factorisation among all concepts; training takes them one by one.
+    """
+    if config.method == "closed form":
+        return _attempt(concepts, run)
+    return chain.from_iterable(_attempt([concept], run) for concept in concepts)
+
+
+def _attempt(
+    concepts: Sequence[Concept], run: Run
+) -> Iterator[tuple[Concept, Increment | Refusal]]:
+    """All that can be erased; those that cannot are left out and named."""
+    left = list(concepts)
+    while left:
+        try:
+            increments = [erasure.increment for erasure in run(left)]
+        except NotSeparableError as error:
+            refused = [c for c in left if c.name == error.concept] or left
+            yield from ((concept, Refusal(str(error))) for concept in refused)
+            left = [c for c in left if c not in refused]
+        else:
+            yield from zip(left, increments, strict=True)
+            return
+
+
+def rows_report(
+    rows: Sequence[ConceptRow], prompts: Sequence[str], unwritten: str, *, merged: bool
+) -> str:
+    """One line a concept, then the prompts that name something erased."""
+    states = [row.state(merged=merged) for row in rows]
+    n_erased = sum(row.entry is not None and row.row.on for row in rows)
+    n_refused = states.count("refused")
+    lines = [
+        f"{len(rows)} concepts: {n_erased} erased, {sum(not row.row.on for row in rows)} off, "
+        f"{n_refused} refused.",
+        "",
+        *(f"- {_line(row, merged)}" for row in rows),
+        *_named(rows, prompts),
+    ]
+    if unwritten:
+        lines += ["", f"Nothing could be kept on disk; next time it is computed anew. {unwritten}"]
+    return "\n".join(lines)
+
+
+def _line(row: ConceptRow, merged: bool) -> str:
+    name, text = row.concept.name, row.text(merged=merged)
+    if isinstance(row.result, Refusal):
+        return f"{name}: REFUSED. {text}"
+    if not row.row.on:
+        return f"{name}: off{'' if row.result else ', not computed yet'}"
+    assert row.result is not None
+    leak = row.result.provenance.leak
+    return (
+        f"{name}: erased, {row.row.settings}; margin "
+        f"{row.result.dead_zone.margin:.3g}, leak {leak['exact']:.2g} exact, {leak['linear']:.2g} "
+        f"when merged{f'; {text}' if text else ''}"
+    )
+
+
+def _named(rows: Sequence[ConceptRow], prompts: Sequence[str]) -> list[str]:
+    """The prompts that name what is erased: they will not draw it."""
+    active = [row for row in rows if row.entry and row.row.on and row.row.strength]
+    told = [
+        f"- prompt {number} names {row.concept.name!r}: {prompt!r}"
+        for number, prompt in enumerate(prompts, start=1)
+        for row in active
+        if NameFinder(row.concept.names).finds_one_in(prompt)
+    ]
+    if not prompts:
+        return []
+    return ["", "Prompts that name something erased:" if told else "No prompt names it.", *told]

@@ -1,0 +1,181 @@
+"""The one node that does it all: concepts in, a model without them out."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sepme_core.concepts import (
+    DEFAULT_TEMPLATES,
+    ConceptSet,
+    name_key,
+    parse_concepts,
+    parse_lines,
+)
+from ..sepme_core.config import EraseConfig
+from ..sepme_core.errors import SepMEError
+from ..sepme_core.increment import Stack
+from . import host
+from . import preserve as lists
+from .common import StackType, mode_input, schema, tell_strangers
+from .computing import protecting
+from .concept_rows import compute_missing, concept_rows, rows_report
+from .rows import parse_rows
+
+__all__ = ["Eraser"]
+
+log = logging.getLogger(__name__)
+METHODS = ("closed form", "closed form + refine", "refine")  # those whose results do not mix
+
+
+class Eraser(io.ComfyNode):
+    """Concepts with switches, applied."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="SepME_Eraser",
+            display_name="SepME Eraser",
+            description="Erases concepts from the model. Each is computed once and kept; switching "
+            "it off and on again takes no time.",
+            search_aliases=["erase", "unlearn", "remove style", "remove concept", "safety"],
+            inputs=[
+                io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
+                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model."),
+                io.String.Input(
+                    "concepts",
+                    multiline=True,
+                    default="Van Gogh -> painting",
+                    tooltip="What to erase, one a line: name | synonym, synonym -> anchor. "
+                    "Synonyms are erased with the name; the anchor is what is drawn instead.",
+                ),
+                io.String.Input(
+                    "rows",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Switches and strengths, one a line: name strength start-end off. "
+                    "Concepts without a line are on. The page writes JSON here.",
+                ),
+                io.String.Input(
+                    "protected_concepts",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Names that must not change, one a line: what is most like the "
+                    "concepts above. Those protect each other anyway.",
+                ),
+                io.String.Input(
+                    "preserve",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Ordinary captions, one a line, to be kept as well as possible.",
+                ),
+                lists.list_input(),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default=METHODS[0],
+                    optional=True,
+                    tooltip="Closed form: seconds, no drawing. Refine: also follows the model's "
+                    "own predictions, up to a minute per concept.",
+                ),
+                mode_input(optional=True),
+                io.String.Input(
+                    "prompts_to_check",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Your prompts, one a line: the report says which of them name "
+                    "something that is erased.",
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=512,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    optional=True,
+                    tooltip="Size of the pictures that refine draws. Use what the model was "
+                    "trained on.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="Without the concepts."),
+                StackType.Output(
+                    display_name="stack", tooltip="Every increment at hand, for SepME Save."
+                ),
+                io.String.Output(display_name="report", tooltip="How each concept is doing."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        concepts: str | None = None,
+        rows: str | None = None,
+        preserve_list: str | None = lists.NONE,
+    ) -> bool | str:
+        """Refuses text that cannot be read before anything runs; linked text is not known yet."""
+        try:
+            if concepts is not None:
+                ConceptSet(parse_concepts(concepts))
+            parse_rows(rows or "")
+        except SepMEError as error:
+            return str(error)
+        return (None if preserve_list is None else lists.refusal(preserve_list)) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, preserve_list: str | None = lists.NONE, **_: object) -> str:
+        """Runs again when the list on disk changed."""
+        return lists.list_stamp(preserve_list)
+
+    @classmethod
+    def execute(  # noqa: PLR0913
+        cls,
+        model: Any,
+        clip: Any,
+        concepts: str,
+        rows: str = "",
+        protected_concepts: str = "",
+        preserve: str = "",
+        preserve_list: str = lists.NONE,
+        method: str = METHODS[0],
+        mode: str = "exact",
+        prompts_to_check: str = "",
+        resolution: int = 512,
+    ) -> io.NodeOutput:
+        """Computes what is on and not known yet, then patches a clone; weights stay as they are."""
+        known = sum(host.applied(model), Stack())
+        parsed = parse_concepts(concepts)
+        together = ConceptSet(
+            tuple(sorted(parsed, key=lambda c: name_key(c.name))),  # any order is the same set
+            DEFAULT_TEMPLATES,
+            parse_lines(protected_concepts),
+            preserve=lists.captions(preserve_list, preserve),
+        )
+        merged = mode == "merged"
+        found, unwritten = compute_missing(
+            model,
+            clip,
+            protecting(together, known),
+            concept_rows(parsed, parse_rows(rows)),
+            EraseConfig(method=method),
+            resolution,
+            known,
+            merged=merged,
+        )
+        stack = Stack(tuple(row.entry for row in found if row.entry))
+        apply = host.apply_merged if merged else host.apply_exact
+        patched = apply(model, stack, host.Window())
+        tell_strangers(sum(host.applied(patched), Stack()))
+        told = [row.event(number, merged=merged) for number, row in enumerate(found)]
+        for row in told:
+            host.send("sepme.row", row)
+        text = rows_report(found, parse_lines(prompts_to_check), unwritten, merged=merged)
+        log.info("SepME\n%s", text)
+        return io.NodeOutput(patched, stack, text, ui={"sepme_rows": told, "sepme_report": [text]})
