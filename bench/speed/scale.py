@@ -1,6 +1,6 @@
 """How long the closed form takes, by number of concepts: layers and embeddings of real size.
 
-`python -m bench.scale`. Weights and embeddings are random, shaped like those of SD1.5 and SDXL:
+Weights and embeddings are random, shaped like those of SD1.5 and SDXL:
 every word has a vector of its own, later places carry a bag of the words before, padding included.
 Text encoding is not part of the time. The prompts are the bare names and five templates; one
 template for the thousand.
@@ -8,25 +8,25 @@ template for the thousand.
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from launch import cache as folders
+from bench.speed.timing import slope
 from sepme_core.concepts import DEFAULT_TEMPLATES, Concept, ConceptSet
 from sepme_core.config import EraseConfig
 from sepme_core.embeddings import EncodedPrompt
 from sepme_core.erase import Erasure, erase
 
-__all__ = ["RandomEncoder", "measure"]
+__all__ = ["SD1", "SDXL", "RandomEncoder", "measure"]
 
 N_TOKENS = 77
+SD1_COUNTS = (1, 10, 30, 100)
 SD1 = [320] * 10 + [640] * 10 + [1280] * 12
 SDXL = [640] * 20 + [1280] * 120
 
@@ -62,7 +62,7 @@ class RandomEncoder:
         return EncodedPrompt(prompt, torch.stack(rows) + self._places, n_words)
 
 
-def measure(n: int, d_text: int, widths: Sequence[int], templates: Sequence[str]) -> dict:
+def _erased(n: int, d_text: int, widths: Sequence[int], templates: Sequence[str]) -> dict:
     """Seconds and capacity for n concepts known together and erased together."""
     names = [f"thing{i} kind{i} make{i} sort{i}" for i in range(n)]  # four words: four directions
     concepts = ConceptSet(tuple(map(Concept, names)), tuple(templates), (), ("watermark",))
@@ -93,19 +93,20 @@ def _told(erasures: Sequence[Erasure]) -> dict:
     }
 
 
-def main() -> None:
-    """Measures every size, prints it, writes one JSON file."""
+def measure(quick: bool) -> dict[str, Any]:
+    """Every size; the thousand on SDXL's layers only when there is time."""
     torch.set_num_threads(2)
-    found = {}
-    for n in (1, 10, 100):
-        found[f"SD1.5, {n}"] = measure(n, 768, SD1, DEFAULT_TEMPLATES)
-        print(n, found[f"SD1.5, {n}"], flush=True)
-    found["SDXL, 1000"] = measure(1000, 2048, SDXL, DEFAULT_TEMPLATES[:1])
-    print(1000, found["SDXL, 1000"], flush=True)
-    path: Path = folders.folder("bench") / "scale.json"
-    path.write_text(json.dumps(found, indent=1))
-    print(path)
+    found: dict[str, Any] = {}
+    _erased(1, 768, SD1, DEFAULT_TEMPLATES)  # what is loaded on first use is not counted
+    for n in SD1_COUNTS:
+        found[f"SD1.5, {n}"] = _erased(n, 768, SD1, DEFAULT_TEMPLATES)
+    found["growth"] = _growth(found)
+    if not quick:
+        found["SDXL, 1000"] = _erased(1000, 2048, SDXL, DEFAULT_TEMPLATES[:1])
+    return found
 
 
-if __name__ == "__main__":
-    main()
+def _growth(found: dict[str, dict]) -> dict[str, float]:
+    """Exponents in the number of concepts, whole and from ten on, where fixed costs are over."""
+    times = [found[f"SD1.5, {n}"]["seconds"] for n in SD1_COUNTS]
+    return {"all": slope(SD1_COUNTS, times), "from 10 on": slope(SD1_COUNTS[1:], times[1:])}

@@ -1,0 +1,1 @@
+"""What is drawn with concepts erased, restored, protected and unlisted, for every method."""

@@ -1,0 +1,107 @@
+"""The four scenes for every method: a piece is one method in one state of one task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.judge import Judge
+from bench.peers import Fitted, Peer
+from bench.quality.pictures import Amount, Gallery, measure
+from bench.studio import Studio
+from bench.tasks import State, Task
+
+__all__ = ["FULL", "QUICK", "Scenes", "named"]
+
+FULL, QUICK = Amount(), Amount(bare=4, seen=0, held_out=4, mixed=2)
+
+
+def named(state: State, task: Task) -> str:
+    """A state as its concepts, in the task's order."""
+    return ", ".join(name for name in task.erasable if name in state)
+
+
+class Scenes:
+    """The scenes of one task.
+
+    Args:
+        quick: one state and few pictures, to see that everything works.
+        strips: folder for one picture of every concept per piece, to look at.
+        on_batch: called with the number of pictures drawn.
+    """
+
+    def __init__(
+        self,
+        studio: Studio,
+        task: Task,
+        judge: Judge,
+        amount: Amount,
+        quick: bool,
+        strips: Path,
+        on_batch: Callable[[int], None],
+    ) -> None:
+        self.studio, self.task, self.on_batch = studio, task, on_batch
+        self._judge, self._amount = judge, amount
+        self._quick, self._strips = quick, strips
+        self._galleries: dict[Amount, Gallery] = {}
+        self._fitted: dict[str, Fitted] = {}
+
+    def pieces(self, peers: dict[str, Peer]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Name and measurement of every piece; a state of all methods before the next state."""
+        yield f"{self.task.name}/original", self.original
+        for state, amount, passing in self._states():
+            for peer in peers.values():
+                if not (passing and peer.trains):
+                    piece = f"{self.task.name}/{named(state, self.task)}/{peer.name}"
+                    yield piece, lambda s=state, a=amount, p=peer: self.state(s, a, p)
+
+    def original(self) -> dict[str, Any]:
+        """What the untouched model draws, and the floors."""
+        gallery = self._gallery(self._amount)
+        found = gallery.floors(self.on_batch)
+        self._keep("original", gallery.strip(gallery.original(self.on_batch)[0]))
+        return found
+
+    def state(self, state: State, amount: Amount, peer: Peer) -> dict[str, Any]:
+        """A method in a state: time to get there, and what it draws then."""
+        fit = 0.0
+        if peer.name not in self._fitted:
+            started = time.perf_counter()
+            self._fitted[peer.name] = peer.fit(self.studio, self.task)
+            fit = time.perf_counter() - started
+        started = time.perf_counter()
+        model = self._fitted[peer.name](state)
+        change = time.perf_counter() - started
+        drawn, strip = measure(self._gallery(amount), model, self.on_batch)
+        self._keep(f"{named(state, self.task)} - {peer.name}", strip)
+        return {"fit_seconds": round(fit, 3), "change_seconds": round(change, 3)} | drawn
+
+    def _states(self) -> Iterator[tuple[State, Amount, bool]]:
+        """Some concepts given back, then all erased, then every other state in passing.
+
+        In passing: few pictures each, and only of methods that need no training for a state.
+        """
+        scene = self.task.scenes["1"]
+        yield scene[-1], self._amount, False
+        if self._quick:
+            return
+        yield scene[0], self._amount, False
+        few = replace(self._amount, bare=2, seen=2, held_out=2, mixed=0)
+        for state in self.task.states():
+            if state not in (scene[0], scene[-1]):
+                yield state, few, True
+
+    def _keep(self, name: str, strip: np.ndarray) -> None:
+        self._strips.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(strip).save(self._strips / f"{self.task.name} - {name}.png")
+
+    def _gallery(self, amount: Amount) -> Gallery:
+        if amount not in self._galleries:
+            self._galleries[amount] = Gallery(self.studio, self.task, self._judge, amount)
+        return self._galleries[amount]

@@ -1,0 +1,116 @@
+"""Results in one JSON file, piece by piece: whatever ends a run loses one piece at the most."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["PROTOCOL", "Store", "stamp"]
+
+PROTOCOL = 1
+"""Counted up when figures of before are not to be compared with those of now."""
+
+
+def stamp(checkpoint: str) -> dict[str, Any]:
+    """What figures depend on beside the code: protocol, libraries, machine, checkpoint."""
+    return {
+        "protocol": PROTOCOL,
+        "torch": torch.__version__,
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "checkpoint": checkpoint,
+    }
+
+
+class Store:
+    """A JSON file of pieces.
+
+    Args:
+        path: read if it is there. One of another stamp is set aside, never mixed and never lost.
+        stamp: see `stamp`.
+    """
+
+    def __init__(self, path: Path, stamp: dict[str, Any]) -> None:
+        self.path = path
+        self.content: dict[str, Any] = {"stamp": stamp, "pieces": {}}
+        if not path.exists():
+            return
+        known = _read(path)
+        if known.get("stamp") == stamp:
+            self.content = known
+        else:
+            self._set_aside(known.get("stamp"))
+
+    @property
+    def pieces(self) -> dict[str, Any]:
+        """Finished pieces by name."""
+        return self.content["pieces"]
+
+    @property
+    def pictures(self) -> Path:
+        """A folder beside the file for pictures to look at."""
+        return self.path.with_name(f"{self.path.stem} pictures")
+
+    def once(self, name: str, measure: Callable[[], Any]) -> Any:
+        """The result of a piece: kept from before, or measured now and written at once.
+
+        Raises:
+            OSError: the file cannot be written; what it held before is still there.
+        """
+        if name not in self.pieces:
+            # As it will be read, so that a fresh figure and a kept one are the same thing.
+            self.pieces[name] = json.loads(json.dumps(measure()))
+            self.write()
+        return self.pieces[name]
+
+    def write(self) -> None:
+        """Replaces the file as a whole."""
+        temporary = self.path.with_suffix(".tmp")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(
+                f"{self.path} could not be written ({error.strerror}). All pieces finished before "
+                "are still in it; make room and run the same command again."
+            ) from error
+
+    def _set_aside(self, other: Any) -> None:
+        number = 1
+        while (aside := self.path.with_suffix(f".{number}.json")).exists():
+            number += 1
+        self.path.replace(aside)
+        ours = self.content["stamp"]
+        kinds = [k for k in ours if not isinstance(other, dict) or other.get(k) != ours[k]]
+        told = ", ".join(f"{k} was {(other or {}).get(k)!r}, is {ours[k]!r}" for k in kinds)
+        print(f"{self.path.name} holds figures of other circumstances ({told}).")
+        print(f"They are not mixed: kept in {aside.name}, and everything is measured again.\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content["pieces"], dict) else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return next(x.split(":")[1].strip() for x in told.splitlines() if "model name" in x)
+    except (OSError, StopIteration):
+        pass
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return platform.processor() or platform.machine()

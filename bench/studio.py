@@ -1,0 +1,165 @@
+"""A checkpoint in the host's own classes, in this process: it encodes, draws and carries changes.
+
+Every method is measured through the one `draw`, so that pictures differ by the method alone: the
+same noise, the same batches, the host's own sampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tests.adapters.boot import boot
+
+__all__ = ["Request", "Studio"]
+
+
+class Request(NamedTuple):
+    """One picture to draw: of a prompt, or of its embeddings `[1, n_tokens, d_text]`."""
+
+    prompt: str | Tensor
+    seed: int
+
+
+class Studio:
+    """A loaded checkpoint.
+
+    Args:
+        checkpoint: SD 1.x or SDXL, as ComfyUI takes it.
+        resolution: height and width of pictures, in pixels.
+        batch: pictures drawn at once. Only pictures of equal batches may be compared to the bit.
+    Raises:
+        IncompatibleError: another family of models.
+    """
+
+    def __init__(self, checkpoint: Path, resolution: int = 64, batch: int = 32) -> None:
+        boot()
+        import comfy.sd  # noqa: PLC0415  (on the path only now)
+        from sepme_pack.nodes import host  # noqa: PLC0415
+
+        self.host, self.resolution, self.batch = host, resolution, batch
+        self.model, self.clip, self.vae, _ = comfy.sd.load_checkpoint_guess_config(
+            str(checkpoint), output_vae=True, output_clip=True
+        )
+        self.family = host.family_of(self.model)
+        self.weights: dict[str, Tensor] = host.text_only_weights(self.model)
+        self.dtype = host.compute_dtype(self.model)
+        self.encode = host.encode_prompts(self.clip, self.dtype, self.family.d_text)
+        self._conditions: dict[str, Any] = {}
+
+    def denoiser(self) -> Any:
+        """The untouched model for methods that train; see `sepme_core.denoiser.Denoiser`."""
+        denoiser = self.host.HostDenoiser(self.model, self.clip, self.resolution)
+        denoiser.load()
+        return denoiser
+
+    def predict(self, model: Any, x: Tensor, sigma: Tensor, embeddings: Tensor) -> Tensor:
+        """Noise `[n, *latent]` that any model predicts, differentiable.
+
+        Args:
+            x, sigma: noised latents in the model's scale and their noise levels `[n]`.
+            embeddings: `[n, n_tokens, d_text]`, or `[1, …]` for all.
+        """
+        import comfy.model_management  # noqa: PLC0415
+
+        comfy.model_management.load_models_gpu([model], force_full_load=True)
+        self.host.autograd_ready(model.model)
+        options = {
+            # As the host's samplers do it: increments that are applied exactly live there.
+            "wrappers": {kind: dict(known) for kind, known in model.wrappers.items()},
+            "cond_or_uncond": [0],
+        }
+        context = embeddings.expand(len(x), -1, -1)
+        denoised = model.model.apply_model(
+            x, sigma, c_crossattn=context, transformer_options=options
+        )
+        return (x - denoised) / sigma.view(-1, *[1] * (x.ndim - 1))
+
+    def word_embedding(self, word: str) -> Tensor:
+        """What goes into the text encoder for the first token of a word, `[d_text]`."""
+        (token, *_), *_ = self._tokens(word)[0][1:2]
+        table = self.clip.cond_stage_model.clip_l.transformer.get_input_embeddings()
+        return table.weight[token].float()
+
+    def with_word(self, prompt: str, word: Tensor) -> Tensor:
+        """Embeddings `[1, n_tokens, d_text]` with `word` as the prompt's first, differentiable."""
+        rows = self._tokens(prompt)
+        rows[0][1] = (word, *rows[0][1][1:])
+        return self.clip.cond_stage_model.encode_token_weights({"l": rows})[0]
+
+    def _tokens(self, prompt: str) -> list[list[Any]]:
+        tokens = self.clip.tokenize(prompt)
+        if set(tokens) != {"l"}:
+            raise ValueError("textual inversion is written for SD 1.x, whose encoder is CLIP-L.")
+        return tokens["l"]
+
+    def changed(self, deltas: Mapping[str, Tensor]) -> Any:
+        """A clone of the model with ΔW `[d_out, d_in]` added to layers, by module path."""
+        clone = self.model.clone()
+        patches = {f"diffusion_model.{k}.weight": ("diff", (v,)) for k, v in deltas.items()}
+        taken = clone.add_patches(patches)
+        if set(taken) != set(patches):
+            raise RuntimeError(f"the host did not take {sorted(set(patches) - set(taken))}")
+        return clone
+
+    def draw(
+        self,
+        model: Any,
+        requests: Sequence[Request],
+        *,
+        steps: int = 20,
+        cfg: float = 4.0,
+        on_batch: Callable[[int], None] = lambda _: None,
+    ) -> np.ndarray:
+        """Pictures `[n, height, width, 3]` uint8; euler, in batches of different prompts.
+
+        Args:
+            model: a clone of the studio's.
+            on_batch: called with the number of pictures after every batch.
+        """
+        drawn = []
+        for start in range(0, len(requests), self.batch):
+            part = requests[start : start + self.batch]
+            drawn.append(self._batch(model, part, steps, cfg))
+            on_batch(len(part))
+        return np.concatenate(drawn)
+
+    @torch.inference_mode()
+    def _batch(self, model: Any, requests: Sequence[Request], steps: int, cfg: float) -> np.ndarray:
+        import comfy.sample  # noqa: PLC0415
+
+        empty = self._empty(len(requests), model)
+        noise = torch.cat([comfy.sample.prepare_noise(empty[:1], r.seed) for r in requests])
+        positive = _joined([self._condition(r.prompt) for r in requests])
+        how = (steps, cfg, "euler", "normal", positive, self._condition(""), empty)
+        latents = comfy.sample.sample(model, noise, *how, disable_pbar=True, seed=0)
+        images = self.vae.decode(latents)
+        return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+    def _empty(self, n: int, model: Any) -> Tensor:
+        channels = model.get_model_object("latent_format").latent_channels
+        return torch.zeros(n, channels, self.resolution // 8, self.resolution // 8)
+
+    def _condition(self, prompt: str | Tensor) -> Any:
+        if torch.is_tensor(prompt):
+            return [[prompt, {}]]
+        if prompt not in self._conditions:
+            tokens = self.clip.tokenize(prompt)
+            self._conditions[prompt] = self.clip.encode_from_tokens_scheduled(tokens)
+        return self._conditions[prompt]
+
+
+def _joined(conditions: Sequence[Any]) -> Any:
+    """One conditioning of a batch of prompts; the host gives each picture its row."""
+    entries = [c[0] for c in conditions]
+    embeddings = torch.cat([e for e, _ in entries])
+    extra = dict(entries[0][1])
+    for key, value in extra.items():
+        if torch.is_tensor(value):
+            extra[key] = torch.cat([e[key] for _, e in entries])
+    return [[embeddings, extra]]
