@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import files
+from . import files, host
 from .apply import Apply, Remove
 from .certificate import CertificateNode
 from .compute import Compute
@@ -15,6 +15,7 @@ from .concepts import Concepts
 from .eraser import Eraser
 from .export import ExportLoRA
 from .load_stack import LoadStack
+from .routes import register_routes
 from .separate import Separate
 from .stacks import Load, Save, StackNode
 
@@ -25,8 +26,11 @@ class SepMEExtension(ComfyExtension):
     """Everything the host registers."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """The nodes, in menu order; `models/sepme` is made known first, as they list its files."""
+        """The nodes, in menu order; `models/sepme` and its routes are made known first."""
         files.register_folder()
+        routes = host.server_routes()
+        if routes is not None:
+            register_routes(routes)
         return [
             Eraser,
             Concepts,

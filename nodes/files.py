@@ -14,19 +14,26 @@ from ..sepme_core.increment import Increment
 from ..sepme_core.increment_file import read_increment
 
 __all__ = [
+    "NO_INCREMENTS",
+    "TRASH",
     "cache_folder",
     "file_hash",
     "file_stamp",
+    "forget_list",
     "list_increments",
     "load_increment",
     "refuse_existing",
     "register_folder",
+    "roots",
     "same_content",
+    "saved",
     "target_path",
 ]
 
 FOLDER = "sepme"
 CACHE, TRASH = "cache", "trash"
+NO_INCREMENTS = (CACHE, TRASH, "preserve")
+"""Folders of the model folder that hold something else."""
 
 
 def register_folder() -> None:
@@ -42,12 +49,22 @@ def register_folder() -> None:
 def list_increments() -> list[str]:
     """Names of all increment files, relative to the folder; not what is cached or thrown away."""
     names = (name.replace("\\", "/") for name in folder_paths.get_filename_list(FOLDER))
-    return [name for name in names if name.split("/")[0] not in (CACHE, TRASH)]
+    return [name for name in names if name.split("/")[0] not in NO_INCREMENTS]
+
+
+def forget_list() -> None:
+    """Makes the host look anew: it only notices what changes a folder's time."""
+    folder_paths.filename_list_cache.pop(FOLDER, None)
+
+
+def roots() -> list[Path]:
+    """The folders that increments lie in, in the order in which they are looked into."""
+    return [Path(root) for root in folder_paths.get_folder_paths(FOLDER)]
 
 
 def cache_folder() -> Path:
     """Where results are kept that can be computed again."""
-    return Path(folder_paths.get_folder_paths(FOLDER)[0]) / CACHE
+    return roots()[0] / CACHE
 
 
 def load_increment(name: str) -> Increment:
@@ -62,6 +79,12 @@ def load_increment(name: str) -> Increment:
 def file_hash(name: str) -> str:
     """SHA-256 of a file's bytes, in hex: the same on every machine."""
     return hashlib.sha256(_existing(name).read_bytes()).hexdigest()
+
+
+def saved(path: Path) -> dict[str, str]:
+    """What a row needs to know of a file that has just been written: its name and hash."""
+    name = path.relative_to(roots()[0].resolve()).as_posix()
+    return {"file": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def file_stamp(name: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import folder_paths
 from comfy_api.latest import io
 
 from ..sepme_core.errors import ConceptError
 from ..sepme_core.increment import Stack, StackEntry
 from ..sepme_core.increment_file import to_bytes, write_increment
-from . import files
+from . import files, host
 from .common import StackType, schema, tell_strangers
 
 __all__ = ["Load", "Save", "StackNode"]
@@ -118,8 +117,11 @@ class Save(io.ComfyNode):
                 files.refuse_existing(path)
         for increment, path in fresh:
             write_increment(increment, path, overwrite=overwrite)
-        folder_paths.filename_list_cache.pop(files.FOLDER, None)
-        return io.NodeOutput("\n".join(str(path) for _, path in targets))
+        files.forget_list()
+        host.send("sepme.library", {})
+        told = [files.saved(path) | {"concept": i.concept.name} for i, path in targets]
+        text = "\n".join(str(path) for _, path in targets)
+        return io.NodeOutput(text, ui={"sepme_saved": told})
 
 
 class StackNode(io.ComfyNode):

@@ -9,8 +9,9 @@ keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,14 @@ from .errors import IncrementFileError, SepMEError
 from .increment import Increment, Provenance
 from .safetensors_file import to_safetensors, write_file
 
-__all__ = ["FORMAT_VERSION", "read_increment", "to_bytes", "write_increment"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Label",
+    "read_increment",
+    "read_label",
+    "to_bytes",
+    "write_increment",
+]
 
 FORMAT_VERSION = 1
 _KEYS = ("concept", "protected", "family", "text_encoder", "base", "method", "dead_zone", "leak")
@@ -44,24 +52,55 @@ def to_bytes(increment: Increment) -> bytes:
     return to_safetensors(increment.tensors(), _metadata(increment))
 
 
+@dataclass(frozen=True)
+class Label:
+    """What a file says of itself beside its tensors."""
+
+    concept: Concept
+    dead_zone: DeadZone
+    provenance: Provenance
+
+
 def read_increment(path: Path) -> Increment:
     """Reads a file strictly: anything unknown, missing or out of shape is refused.
 
     Raises:
         IncrementFileError: says which file, what is wrong, what was expected.
     """
+    with _explained(path), safe_open(path, "pt") as file:
+        label = _label(file.metadata() or {})
+        groups = _group({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+        increment = Increment(
+            label.concept,
+            basis=groups["basis"].get("context", torch.zeros(0, 0)),
+            coef=groups["coef"],
+            full=groups["full"],
+            dead_zone=label.dead_zone,
+            provenance=label.provenance,
+        )
+        _check_orthonormal(increment.basis)
+        return increment
+
+
+def read_label(path: Path) -> Label:
+    """Reads a file's header only, and whether the file is as long as it says.
+
+    Raises:
+        IncrementFileError: as for `read_increment`, as far as the header tells.
+    """
+    with _explained(path), safe_open(path, "pt") as file:
+        return _label(file.metadata() or {})
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
     try:
-        with safe_open(path, "pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            _check_format(path, metadata)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        yield
     except (SafetensorError, OSError) as error:
         raise IncrementFileError(
             f"{path.name} cannot be read as safetensors ({error}). The file is missing, truncated "
             "or damaged: copy it again, or compute the increment again."
         ) from error
-    try:
-        return _increment(metadata, tensors)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise IncrementFileError(
             f"{path.name}: its metadata is incomplete or damaged ({error!r}). "
@@ -71,16 +110,16 @@ def read_increment(path: Path) -> Increment:
         raise IncrementFileError(f"{path.name}: {error}") from error
 
 
-def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
+def _check_format(metadata: Mapping[str, str]) -> None:
     version = metadata.get("sepme.format")
     if version is None:
         raise IncrementFileError(
-            f"{path.name} is a safetensors file, but not an increment: it has no 'sepme.format'. "
+            "it is a safetensors file, but not an increment: it has no 'sepme.format'. "
             "Use a file written by the Save Increments node."
         )
     if not version.isdecimal() or not 1 <= int(version) <= FORMAT_VERSION:
         raise IncrementFileError(
-            f"{path.name} has format {version}; this version reads up to {FORMAT_VERSION}. "
+            f"it has format {version}; this version reads up to {FORMAT_VERSION}. "
             "Update the SepME nodes to open it."
         )
 
@@ -105,19 +144,16 @@ def _metadata(increment: Increment) -> dict[str, str]:
     }
 
 
-def _increment(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Increment:
+def _label(metadata: Mapping[str, str]) -> Label:
+    _check_format(metadata)
     unknown = [k for k in metadata if k.startswith("sepme.") and k[6:] not in ("format", *_KEYS)]
     if unknown:
         raise IncrementFileError(f"unknown metadata {', '.join(sorted(unknown))}.")
     concept = json.loads(metadata["sepme.concept"])
-    groups = _group(tensors)
-    increment = Increment(
+    return Label(
         Concept(_name(concept["name"]), _texts(concept["synonyms"]), _text(concept["anchor"])),
-        basis=groups["basis"].get("context", torch.zeros(0, 0)),
-        coef=groups["coef"],
-        full=groups["full"],
-        dead_zone=_dead_zone(json.loads(metadata["sepme.dead_zone"])),
-        provenance=Provenance(
+        _dead_zone(json.loads(metadata["sepme.dead_zone"])),
+        Provenance(
             protected=_texts(json.loads(metadata["sepme.protected"])),
             templates=_texts(concept["templates"]),
             family=metadata["sepme.family"],
@@ -127,8 +163,6 @@ def _increment(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> In
             leak=dict(json.loads(metadata["sepme.leak"]).items()),
         ),
     )
-    _check_orthonormal(increment.basis)
-    return increment
 
 
 def _text(value: Any) -> str:

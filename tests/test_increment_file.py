@@ -14,7 +14,13 @@ from safetensors.torch import load, save_file
 from sepme_core.concepts import Concept
 from sepme_core.errors import IncrementFileError
 from sepme_core.increment import Increment, Provenance
-from sepme_core.increment_file import FORMAT_VERSION, read_increment, to_bytes, write_increment
+from sepme_core.increment_file import (
+    FORMAT_VERSION,
+    read_increment,
+    read_label,
+    to_bytes,
+    write_increment,
+)
 from tests.toy import toy_increment
 
 KEYS = ("concept", "protected", "family", "text_encoder", "base", "method", "dead_zone", "leak")
@@ -178,7 +184,7 @@ def test_missing_file_is_refused_by_name(path):
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_other_safetensors_are_refused_as_no_increment(path, metadata):
     save_file({"lora_up.weight": torch.ones(2, 2)}, path, metadata)
-    with pytest.raises(IncrementFileError, match="cat.safetensors .*not an increment"):
+    with pytest.raises(IncrementFileError, match="cat.safetensors: .*not an increment"):
         read_increment(path)
 
 
@@ -271,3 +277,19 @@ def test_file_without_basis_or_without_coefficients_is_refused(path):
     tamper(path, tensors=lambda t: [t.pop(f"coef.block.to_{x}") for x in "kv"])
     with pytest.raises(IncrementFileError, match="1 basis, 0 coef and 0 full"):
         read_increment(path)
+
+
+def test_the_label_is_read_without_the_tensors(path):
+    tamper(path, tensors=lambda t: t.update({"basis.context": torch.ones(2, 16)}))
+    with pytest.raises(IncrementFileError, match="cat.safetensors"):
+        read_increment(path)
+    label = read_label(path)
+    assert (label.concept, label.provenance) == (INCREMENT.concept, INCREMENT.provenance)
+    assert label.dead_zone == INCREMENT.dead_zone
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:100], lambda _: b""])
+def test_the_label_of_a_truncated_file_is_refused(path, damage):
+    path.write_bytes(damage(to_bytes(INCREMENT)))
+    with pytest.raises(IncrementFileError, match="cat.safetensors cannot be read"):
+        read_label(path)

@@ -22,7 +22,7 @@ from .layers import (
 )
 from .naming import lora_names
 from .prompts import encode_prompts
-from .running import NodeProgress, compute_device, memory_explained, send, show_text
+from .running import NodeProgress, compute_device, memory_explained, send, server_routes, show_text
 
 __all__ = [
     "FAMILIES",
@@ -47,6 +47,7 @@ __all__ = [
     "memory_explained",
     "remove",
     "send",
+    "server_routes",
     "show_text",
     "text_encoder_fingerprint",
     "text_only_weights",

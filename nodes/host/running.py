@@ -23,6 +23,7 @@ __all__ = [
     "compute_device",
     "memory_explained",
     "send",
+    "server_routes",
     "show_text",
 ]
 
@@ -48,6 +49,11 @@ def send(event: str, data: dict[str, Any]) -> None:
         server = PromptServer.instance
         told = {"node": context.node_id, "prompt_id": context.prompt_id, **data}
         server.send_sync(event, told, getattr(server, "client_id", None))
+
+
+def server_routes() -> Any:
+    """The server's table of routes, to be added to before it starts; None where there is none."""
+    return getattr(getattr(PromptServer, "instance", None), "routes", None)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from sepme_pack.nodes.concepts import Concepts
 from sepme_pack.sepme_core.denoiser import Progress
 from sepme_pack.sepme_core.errors import ConceptError
 from sepme_pack.sepme_core.preserve import MAX_LINES, general_captions
+from server import PromptServer
 
 import nodes as host_nodes
 
@@ -148,10 +149,11 @@ def test_a_linked_list_is_valid_and_noticed_whichever_it_is(folder):
     assert fingerprint(preserve_list=None) == fingerprint(preserve_list=None) != empty
 
 
-def test_the_page_is_told_how_many_captions_are_done(monkeypatch):
-    told = []
-    monkeypatch.setattr(host.NodeProgress, "_say", lambda _, text: told.append(text))
+def test_the_page_is_told_how_many_captions_are_done():
+    told = PromptServer.instance.told
+    told.clear()
     progress = host.NodeProgress()
     progress(Progress("preserve list", 64, 600, unit="captions"))
     progress(Progress("cat", 1, 3))
-    assert told == ["preserve list: 64 of 600 captions", "cat: 1 of 3 concepts"]
+    texts = [text for _, text in told]
+    assert texts == ["preserve list: 64 of 600 captions", "cat: 1 of 3 concepts"]

@@ -1,0 +1,190 @@
+"""Changes to the increment library. Nothing outside `models/sepme` is touched, nothing erased."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from ..sepme_core.errors import SepMEError
+from ..sepme_core.safetensors_file import write_atomically
+from . import files
+from .library import ENDING, PICTURES
+
+__all__ = [
+    "MOST_BYTES",
+    "LibraryError",
+    "keep_thumbnail",
+    "locate",
+    "rename",
+    "throw_away",
+    "thumbnail_of",
+]
+
+MOST_BYTES = 8 * 2**20
+_MOST_PIXELS = 40_000_000
+_SIDE = 512
+_MOST_LETTERS = 100
+_NO_NAME = re.compile(r"[\x00-\x1f\\:]")  # a drive, or another system's folders
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # on some system or other
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+class LibraryError(SepMEError):
+    """A request that is refused.
+
+    Args:
+        status: of HTTP.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def locate(roots: Sequence[Path], file: str) -> tuple[Path, Path]:
+    """The folder and the path of a listed file.
+
+    Raises:
+        LibraryError: the name leads out of the folder, or nothing has it.
+    """
+    parts = PurePosixPath(file).parts
+    strange = not parts or file != "/".join(parts) or _NO_NAME.search(file)
+    if strange or any(part.startswith(".") for part in parts) or not file.endswith(ENDING):
+        raise LibraryError(
+            f"{file!r} is no name of an increment file. Expected one of those that are listed, "
+            "such as 'styles/cat.safetensors'."
+        )
+    if parts[0] in files.NO_INCREMENTS:
+        raise LibraryError(f"{file!r} is not in the library.", 403)
+    for root in roots:
+        path = root.joinpath(*parts)
+        if path.is_symlink() or path.is_file():
+            _refuse_links(root, path)
+            return root, path
+    raise LibraryError(
+        f"{file!r} is not in models/{files.FOLDER} any more. Refresh the library.", 404
+    )
+
+
+def _refuse_links(root: Path, path: Path) -> None:
+    """A link may lead anywhere, and moving it would be moving something else."""
+    inside = path.relative_to(root)
+    if path.resolve() != root.resolve() / inside:
+        raise LibraryError(
+            f"{inside.as_posix()!r} is a link, or in a linked folder. Change the file where it "
+            "really lies.",
+            403,
+        )
+
+
+def thumbnail_of(path: Path) -> Path | None:
+    """The picture beside a file."""
+    pictures = (path.with_suffix(ending) for ending in PICTURES)
+    return next((p for p in pictures if p.is_file() and not p.is_symlink()), None)
+
+
+def keep_thumbnail(path: Path, data: bytes) -> None:
+    """Stores a picture beside a file, drawn anew in a modest size: only pixels are taken over.
+
+    Raises:
+        LibraryError: too many pixels, or no picture.
+    """
+    small = _small(data)
+    with _changing(path):
+        write_atomically(path.with_suffix(PICTURES[0]), small)
+
+
+def _small(data: bytes) -> bytes:
+    try:
+        with Image.open(BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise LibraryError(
+                    f"The picture has {image.width} x {image.height} pixels, expected at most "
+                    f"{_MOST_PIXELS // 10**6} million.",
+                    413,
+                )
+            image.thumbnail((_SIDE, _SIDE))
+            small = BytesIO()
+            image.convert("RGBA" if image.has_transparency_data else "RGB").save(small, "WEBP")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise LibraryError(
+            f"The picture cannot be read ({error}). Use PNG, JPEG or WebP."
+        ) from error
+    return small.getvalue()
+
+
+def rename(roots: Sequence[Path], file: str, name: str) -> str:
+    """Gives a file another name in the same folder, its thumbnail as well; the new listed name.
+
+    Raises:
+        LibraryError: a name that some system cannot have, or that is taken.
+    """
+    root, path = locate(roots, file)
+    name = name.strip().removesuffix(ENDING)
+    _check_name(name)
+    target = path.with_name(name + ENDING)
+    new = target.relative_to(root).as_posix()
+    moves = _with_pictures(path, target)
+    for old, moved in [*moves, *((path, other / new) for other in roots)]:
+        if moved.exists() and not moved.samefile(old):
+            raise LibraryError(f"{moved.name!r} exists already. Choose another name.", 409)
+    _move(moves)
+    return new
+
+
+def _check_name(name: str) -> None:
+    bad = _FORBIDDEN.search(name) or _RESERVED.fullmatch(name) or name != name.strip(" .")
+    if bad or not name.isprintable() or not 0 < len(name) <= _MOST_LETTERS:
+        raise LibraryError(
+            f"{name!r} cannot be a file's name everywhere. Use 1 to {_MOST_LETTERS} letters, "
+            "digits, spaces, dots within, - and _."
+        )
+
+
+def throw_away(roots: Sequence[Path], file: str) -> str:
+    """Moves a file and its thumbnail to the trash folder; where it is now."""
+    root, path = locate(roots, file)
+    trash = root / files.TRASH
+    target = trash / path.relative_to(root)
+    if target.parent.resolve() != root.resolve() / target.parent.relative_to(root):
+        raise LibraryError(f"The folder {files.TRASH!r} is a link. Remove the link first.", 403)
+    number = 1
+    while any(moved.exists() for _, moved in _with_pictures(path, target)):
+        number += 1
+        target = target.with_name(f"{path.stem} ({number}){ENDING}")
+    with _changing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    _move(_with_pictures(path, target))
+    return target.relative_to(root).as_posix()
+
+
+def _with_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
+    """What is moved, and where to: the file first."""
+    pictures = [(path.with_suffix(e), target.with_suffix(e)) for e in PICTURES]
+    return [(path, target), *((old, new) for old, new in pictures if os.path.lexists(old))]
+
+
+def _move(moves: Sequence[tuple[Path, Path]]) -> None:
+    for old, new in moves:
+        with _changing(old):
+            os.replace(old, new)
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LibraryError(
+            f"{path.name!r} could not be changed: {error.strerror or error}. Check the folder's "
+            "permissions; it may be read-only.",
+            403,
+        ) from error
+    finally:
+        files.forget_list()

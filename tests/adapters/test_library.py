@@ -1,0 +1,411 @@
+"""The increment library and its routes: everything listed, nothing outside touched."""
+
+import asyncio
+import hashlib
+import json
+import os
+from io import BytesIO
+
+import folder_paths
+import pytest
+import torch
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from PIL import Image
+from sepme_pack.nodes import files, library, library_changes
+from sepme_pack.nodes.routes import register_routes
+from sepme_pack.nodes.stacks import Save
+from sepme_pack.sepme_core.concepts import Concept
+from sepme_pack.sepme_core.dead_zone import DeadZone
+from sepme_pack.sepme_core.increment import Increment, Provenance, Stack
+from sepme_pack.sepme_core.increment_file import to_bytes
+
+LEAK = {"exact": 0.0, "linear": 0.25, "prompt": "a dog"}
+
+
+def increment(name="cat", value=1.0):
+    made = Provenance((), (), "sd1", "enc", "base", {"name": "closed form"}, LEAK)
+    coef = {"block.to_k": torch.full((4, 2), value)}
+    zone = DeadZone(0.3, 0.2, 0.75)
+    concept = Concept(name, ("kitten",), "dog")
+    return Increment(concept, torch.eye(2, 8), coef, dead_zone=zone, provenance=made)
+
+
+def picture(size=(20, 10), kind="PNG", color="red"):
+    data = BytesIO()
+    Image.new("RGB", size, color).save(data, kind)
+    return data.getvalue()
+
+
+def ask(method, path, **given):
+    """One request to a server that has nothing but our routes; status and body."""
+
+    async def asked():
+        routes = web.RouteTableDef()
+        register_routes(routes)
+        register_routes(routes)  # the host may ask for the nodes twice
+        app = web.Application()
+        app.add_routes(routes)
+        async with TestClient(TestServer(app)) as client:
+            answer = await client.request(method, path, **given)
+            kind = answer.content_type
+            return answer.status, await (
+                answer.json() if kind == "application/json" else answer.read()
+            )
+
+    return asyncio.run(asked())
+
+
+def listed():
+    status, body = ask("GET", "/sepme/library")
+    assert status == 200
+    return {entry["file"]: entry for entry in body["files"]}
+
+
+@pytest.fixture
+def folder(increments_folder):
+    """With `cat`, `styles/dog`, and what is no increment."""
+    write(increments_folder, "cat")
+    write(increments_folder, "styles/dog")
+    for other in ("cache/kept", "trash/old"):
+        write(increments_folder, other)
+    (increments_folder / "preserve").mkdir()
+    (increments_folder / "preserve" / "list.txt").write_text("a boat")
+    return increments_folder
+
+
+def write(folder, file, **fields):
+    path = folder / f"{file}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(to_bytes(increment(os.path.basename(file), **fields)))
+    return path
+
+
+def everything(folder):
+    """Every file and its content, to see what a request has touched."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+@pytest.fixture
+def outside(folder, tmp_path):
+    """A file that no request may reach."""
+    return write(tmp_path, "secret")
+
+
+def test_what_the_files_say_of_themselves_is_listed(folder):
+    found = listed()
+    assert list(found) == ["cat.safetensors", "styles/dog.safetensors"]
+    stat = (folder / "cat.safetensors").stat()
+    assert found["cat.safetensors"] == {
+        "file": "cat.safetensors",
+        "concept": "cat",
+        "synonyms": ["kitten"],
+        "anchor": "dog",
+        "family": "sd1",
+        "text_encoder": "enc",
+        "base": "base",
+        "method": "closed form",
+        "size": stat.st_size,
+        "modified": stat.st_mtime,
+        "leak": LEAK,
+        "margin": pytest.approx(0.55),
+        "thumbnail": False,
+        "problem": "",
+    }
+
+
+def test_an_empty_or_missing_folder_is_an_empty_library(increments_folder):
+    assert ask("GET", "/sepme/library") == (200, {"version": 1, "files": [], "writable": True})
+
+
+def test_flaws_are_listed_with_their_file_and_the_others_as_well(folder):
+    (folder / "broken.safetensors").write_bytes(b"x" * 50)
+    cut = write(folder, "cut")
+    cut.write_bytes(cut.read_bytes()[:-4])
+    data = bytes.fromhex("0200000000000000") + b"{}"
+    (folder / "other.safetensors").write_bytes(data)
+    found = listed()
+    assert "cannot be read as safetensors" in found["broken.safetensors"]["problem"]
+    assert "truncated" in found["cut.safetensors"]["problem"]
+    assert "not an increment" in found["other.safetensors"]["problem"]
+    assert found["other.safetensors"]["concept"] == ""
+    assert found["cat.safetensors"]["problem"] == ""
+
+
+def test_headers_are_read_again_only_when_a_file_changed(folder, monkeypatch):
+    read = []
+    label = library.read_label
+    monkeypatch.setattr(library, "read_label", lambda path: read.append(path.stem) or label(path))
+    library._KNOWN.clear()
+    listed()
+    assert sorted(read) == ["cat", "dog"]
+    listed()
+    assert len(read) == 2
+    write(folder, "cat", value=2.0)
+    os.utime(folder / "cat.safetensors", (1, 1))
+    listed()
+    assert read[2:] == ["cat"]
+
+
+def test_five_hundred_files_are_listed_from_their_headers(increments_folder, monkeypatch):
+    for n in range(500):
+        write(increments_folder, f"{n % 7}/n{n}")
+    assert len(listed()) == 500
+    monkeypatch.setattr(library, "read_label", lambda _: pytest.fail("read again"))
+    assert len(listed()) == 500
+
+
+def test_the_first_of_several_folders_has_precedence_as_in_the_host(folder, tmp_path, monkeypatch):
+    write(tmp_path, "cat", value=2.0)
+    write(tmp_path, "rose")
+    paths, kinds = folder_paths.folder_names_and_paths["sepme"]
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "sepme", ([*paths, str(tmp_path)], kinds)
+    )
+    assert list(listed()) == ["cat.safetensors", "rose.safetensors", "styles/dog.safetensors"]
+    status, body = ask("GET", "/sepme/library/hash", params={"file": "cat.safetensors"})
+    assert status == 200
+    own = (folder / "cat.safetensors").read_bytes()
+    assert body["sha256"] == hashlib.sha256(own).hexdigest()
+    change = {"file": "rose.safetensors", "name": "cat"}
+    assert ask("POST", "/sepme/library/rename", json=change)[0] == 409
+    assert ask("POST", "/sepme/library/rename", json=change | {"name": "tulip"})[0] == 200
+    assert (tmp_path / "tulip.safetensors").exists()
+    assert ask("POST", "/sepme/library/delete", json={"file": "tulip.safetensors"})[0] == 200
+    assert (tmp_path / "trash" / "tulip.safetensors").exists()
+
+
+def keep_picture(file, data, kind="image/png"):
+    return ask(
+        "POST",
+        "/sepme/library/thumbnail",
+        params={"file": file},
+        data=BytesIO(data),
+        headers={"Content-Type": kind},
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_thumbnail_is_kept_beside_its_file_in_a_modest_size(folder, kind):
+    assert ask("GET", "/sepme/library/thumbnail", params={"file": "cat.safetensors"})[0] == 404
+    status, entry = keep_picture("cat.safetensors", picture((2000, 1000), kind))
+    assert (status, entry["thumbnail"]) == (200, True)
+    assert listed()["cat.safetensors"]["thumbnail"] is True
+    assert listed()["styles/dog.safetensors"]["thumbnail"] is False
+    status, data = ask("GET", "/sepme/library/thumbnail", params={"file": "cat.safetensors"})
+    assert status == 200
+    assert Image.open(BytesIO(data)).size == (512, 256)
+    assert (folder / "cat.webp").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status"),
+    [
+        (b"no picture", "image/png", 400),
+        (picture()[:40], "image/png", 400),
+        (picture(kind="GIF"), "image/gif", 400),
+        (b"<svg onload='alert(1)'/>", "image/svg+xml", 400),
+        (picture((8000, 8000)), "image/png", 413),
+        (b"x" * (library_changes.MOST_BYTES + 1), "image/png", 413),
+        (picture(), "text/plain", 415),
+    ],
+)
+def test_what_is_no_modest_picture_is_refused(folder, data, kind, status):
+    before = everything(folder)
+    got, body = keep_picture("cat.safetensors", data, kind)
+    assert got == status
+    assert "icture" in body["error"]
+    assert everything(folder) == before
+    assert keep_picture("cat.safetensors", picture())[0] == 200
+
+
+def test_a_file_is_renamed_with_its_thumbnail(folder):
+    (folder / "styles" / "dog.jpg").write_bytes(picture(kind="JPEG"))
+    change = {"file": "styles/dog.safetensors", "name": "Hund é"}
+    status, entry = ask("POST", "/sepme/library/rename", json=change)
+    assert (status, entry["file"]) == (200, "styles/Hund é.safetensors")
+    assert entry["thumbnail"] is True
+    assert "styles/Hund é.safetensors" in files.list_increments()
+    assert "styles/dog.safetensors" not in files.list_increments()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", ".", "..", ".hidden", "a/b", "../a", "/tmp/a", "a\\b", "C:a", "a\0b", "a\nb", "con"]
+    + ["NUL.x", "com1", "a.", "what?", "a" * 101, "\ud800", "<b>"],
+)
+def test_bad_names_are_refused(folder, name):
+    before = everything(folder.parent)
+    change = {"file": "cat.safetensors", "name": name}
+    status, body = ask("POST", "/sepme/library/rename", json=change)
+    assert status == 400
+    assert "cannot be a file's name" in body["error"]
+    assert everything(folder.parent) == before
+
+
+def test_renaming_never_replaces_anything(folder):
+    write(folder, "rose", value=3.0)
+    (folder / "bird.webp").write_bytes(b"somebody's picture")
+    (folder / "cat.webp").write_bytes(b"the cat's")
+    before = everything(folder)
+    for name in ("rose", "bird", "cat"):
+        change = {"file": "cat.safetensors", "name": name}
+        status, body = ask("POST", "/sepme/library/rename", json=change)
+        assert (status, "error" in body) == ((200, False) if name == "cat" else (409, True))
+    assert everything(folder) == before
+
+
+def test_deleting_moves_to_the_trash_and_keeps_what_is_there(folder):
+    for value in (1.0, 2.0, 3.0):
+        write(folder, "styles/dog", value=value)
+        (folder / "styles" / "dog.webp").write_bytes(b"%d" % value)
+        status, body = ask("POST", "/sepme/library/delete", json={"file": "styles/dog.safetensors"})
+        assert status == 200
+        assert body["trash"].startswith("trash/styles/dog")
+        assert list(listed()) == ["cat.safetensors"]
+    kept = everything(folder / "trash" / "styles")
+    assert sorted(name for name in kept if name.endswith(".safetensors")) == [
+        "dog (2).safetensors",
+        "dog (3).safetensors",
+        "dog.safetensors",
+    ]
+    assert kept["dog (3).webp"] == b"3"
+    assert files.list_increments() == ["cat.safetensors"]
+
+
+STRANGE = ["../secret.safetensors", "/etc/passwd", "styles/../../secret.safetensors", "", "."]
+STRANGE += ["C:/secret.safetensors", "..\\secret.safetensors", "styles//dog.safetensors", "cat"]
+STRANGE += ["./cat.safetensors", "cat.safetensors/", "cat.safetensors\0", "\ud800.safetensors"]
+STRANGE += [
+    "cache/kept.safetensors",
+    "trash/old.safetensors",
+    "preserve/list.txt",
+    ".x.safetensors",
+]
+
+
+@pytest.mark.parametrize("file", STRANGE)
+def test_no_request_leads_out_of_the_library(folder, outside, file):
+    before, secret = everything(folder.parent), outside.read_bytes()
+    asked = [
+        ask("POST", "/sepme/library/delete", json={"file": file}),
+        ask("POST", "/sepme/library/rename", json={"file": file, "name": "mine"}),
+    ]
+    if "\ud800" not in file:  # no address can hold it
+        asked += [
+            ask("GET", "/sepme/library/thumbnail", params={"file": file}),
+            ask("GET", "/sepme/library/hash", params={"file": file}),
+            keep_picture(file, picture()),
+        ]
+    for status, body in asked:
+        assert status in (400, 403, 404)
+        assert body["error"]
+    assert everything(folder.parent) == before
+    assert outside.read_bytes() == secret
+
+
+def test_absolute_names_of_real_files_are_refused(folder, outside):
+    for file in (str(outside), os.path.relpath(outside, folder)):
+        assert ask("POST", "/sepme/library/delete", json={"file": file})[0] == 400
+        assert ask("GET", "/sepme/library/hash", params={"file": file})[0] == 400
+    assert outside.exists()
+    file = {"file": "cat.safetensors"}
+    assert ask("GET", "/sepme/library/hash", params=file)[0] == 200
+
+
+def test_links_are_shown_but_never_followed(folder, outside):
+    (folder / "link.safetensors").symlink_to(outside)
+    (folder / "linked").symlink_to(outside.parent)
+    (folder / "cat.jpg").symlink_to(outside)
+    found = listed()
+    assert "It is a link" in found["link.safetensors"]["problem"]
+    assert "linked/secret.safetensors" not in found
+    for file in ("link.safetensors", "linked/secret.safetensors"):
+        assert ask("POST", "/sepme/library/delete", json={"file": file})[0] == 403
+        assert ask("POST", "/sepme/library/rename", json={"file": file, "name": "a"})[0] == 403
+        assert ask("GET", "/sepme/library/hash", params={"file": file})[0] == 403
+        assert keep_picture(file, picture())[0] == 403
+    assert ask("GET", "/sepme/library/thumbnail", params={"file": "cat.safetensors"})[0] == 404
+    assert [p.name for p in outside.parent.iterdir()] == ["secret.safetensors"]
+
+
+def test_a_trash_that_leads_elsewhere_is_not_used(folder, outside):
+    os.rename(folder / "trash", folder / "old")
+    (folder / "trash").symlink_to(outside.parent)
+    status, body = ask("POST", "/sepme/library/delete", json={"file": "styles/dog.safetensors"})
+    assert (status, "is a link" in body["error"]) == (403, True)
+    assert [p.name for p in outside.parent.iterdir()] == ["secret.safetensors"]
+    (folder / "trash").unlink()
+    assert ask("POST", "/sepme/library/delete", json={"file": "styles/dog.safetensors"})[0] == 200
+
+
+def test_a_linked_model_folder_is_a_folder_like_any_other(folder, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(folder)
+    kinds = folder_paths.folder_names_and_paths["sepme"][1]
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "sepme", ([str(tmp_path / "link")], kinds)
+    )
+    assert list(listed()) == ["cat.safetensors", "styles/dog.safetensors"]
+    assert ask("POST", "/sepme/library/delete", json={"file": "cat.safetensors"})[0] == 200
+    assert (folder / "trash" / "cat.safetensors").exists()
+
+
+def test_a_read_only_folder_says_so_and_stays_as_it_is(folder, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    before = everything(folder)
+    monkeypatch.setattr(library_changes.os, "replace", refuse)
+    file = {"file": "cat.safetensors"}
+    for status, body in (
+        ask("POST", "/sepme/library/delete", json=file),
+        ask("POST", "/sepme/library/rename", json=file | {"name": "mine"}),
+        keep_picture("cat.safetensors", picture()),
+    ):
+        assert status == 403
+        assert "Permission denied. Check the folder's permissions" in body["error"]
+    assert everything(folder) == before
+    monkeypatch.undo()
+    assert keep_picture("cat.safetensors", picture())[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ("{", "application/json", 400),
+        ("[]", "application/json", 400),
+        ("{}", "application/json", 400),
+        ('{"file": 3}', "application/json", 400),
+        ('{"file": "cat.safetensors"}', "text/plain", 415),
+    ],
+)
+def test_requests_that_cannot_be_read_are_refused(folder, body, kind, status):
+    got, told = ask("POST", "/sepme/library/delete", data=body, headers={"Content-Type": kind})
+    assert (got, bool(told["error"])) == (status, True)
+    body = json.dumps({"file": "cat.safetensors"})
+    headers = {"Content-Type": "application/json"}
+    assert ask("POST", "/sepme/library/delete", data=body, headers=headers)[0] == 200
+
+
+def test_a_file_that_is_gone_is_named(folder):
+    for path in ("delete", "rename"):
+        given = {"file": "gone.safetensors", "name": "a"}
+        status, body = ask("POST", f"/sepme/library/{path}", json=given)
+        assert (status, "'gone.safetensors' is not in models/sepme any more" in body["error"]) == (
+            404,
+            True,
+        )
+
+
+def test_saving_tells_the_page_name_and_hash(increments_folder):
+    output = Save.execute(Stack.of([increment("cat")]), "styles", False)
+    path = increments_folder / "styles" / "cat.safetensors"
+    assert output.ui["sepme_saved"] == [
+        {
+            "file": "styles/cat.safetensors",
+            "concept": "cat",
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+    ]
