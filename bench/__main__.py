@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,10 +21,7 @@ from tqdm import tqdm
 
 from bench.quality import scenes
 from bench.store import Store, stamp
-from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task, from_file
 from launch import cache
-
-Piece = tuple[str, Callable[[], Any]]
 
 
 def main() -> int:
@@ -60,16 +58,24 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from bench.pieces import Bench  # noqa: PLC0415  (the host takes seconds to import)
+
     amount = scenes.QUICK if arguments.quick else scenes.FULL
     if arguments.seeds:
         amount = replace(amount, bare=arguments.seeds, held_out=arguments.seeds)
-    name = arguments.checkpoint.name if arguments.checkpoint else "demo"
+    own = _own(arguments)
     default = cache.folder("bench") / ("quick.json" if arguments.quick else "results.json")
-    store = Store(arguments.json or default, stamp(name) | {"pictures": asdict(amount)})
+    circumstances = stamp(own.checkpoint.name if own else "demo") | {"pictures": asdict(amount)}
+    store = Store(arguments.json or default, circumstances)
     with tqdm(unit="piece", disable=not sys.stderr.isatty()) as bar:
-        pieces = [
-            p for p in _pieces(arguments, store, amount, bar) if _wanted(p[0], arguments.only)
-        ]
+        drawn = Counter()
+
+        def on_batch(n: int) -> None:
+            drawn.update(pictures=n)
+            bar.set_postfix(drawn)
+
+        bench = Bench(amount, arguments.quick, store.pictures, on_batch, own)
+        pieces = [p for p in _pieces(bench, arguments.what) if _wanted(p[0], arguments.only)]
         bar.reset(len(pieces))
         for piece, measure in pieces:
             bar.set_description(piece)
@@ -80,45 +86,20 @@ def _run(arguments: argparse.Namespace) -> None:
     print(f"\n{store.path}")
 
 
+def _own(arguments: argparse.Namespace) -> Any:
+    from bench.pieces import Own  # noqa: PLC0415
+
+    given = arguments.checkpoint, arguments.prompts, arguments.classifier
+    return Own(*given, arguments.resolution or 512) if arguments.checkpoint else None
+
+
+def _pieces(bench: Any, what: str) -> list[tuple[str, Callable[[], Any]]]:
+    found = [] if what == "speed" else list(bench.quality())
+    return found if what == "quality" else [*found, *bench.speed()]
+
+
 def _wanted(name: str, patterns: list[str] | None) -> bool:
     return not patterns or any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def _pieces(arguments: argparse.Namespace, store: Store, amount: Any, bar: Any) -> Iterator[Piece]:
-    if arguments.what in ("quality", "all"):
-        yield from _quality(arguments, store, amount, bar)
-
-
-def _quality(arguments: argparse.Namespace, store: Store, amount: Any, bar: Any) -> Iterator[Piece]:
-    from bench.judge import ClipJudge, DemoJudge  # noqa: PLC0415  (the host takes seconds)
-    from bench.peers import peers  # noqa: PLC0415
-    from bench.studio import Studio  # noqa: PLC0415
-    from launch.demo import checkpoint  # noqa: PLC0415
-
-    own = arguments.checkpoint
-    studio = Studio(own or checkpoint(), arguments.resolution or (512 if own else 64))
-    drawn = [0]
-
-    def on_batch(n: int) -> None:
-        drawn[0] += n
-        bar.set_postfix(pictures=drawn[0])
-
-    for task in from_file(arguments.prompts) if own else (OBJECTS_TASK, STYLES_TASK):
-        judge = ClipJudge(arguments.classifier, task.labels) if own else DemoJudge()
-        _check_known(task, judge)
-        course = scenes.Scenes(
-            studio, task, judge, amount, arguments.quick, store.pictures, on_batch
-        )
-        yield from course.pieces(peers())
-
-
-def _check_known(task: Task, judge: Any) -> None:
-    unknown = [name for name in task.watched if not judge.knows(name)]
-    if unknown:
-        raise ValueError(
-            f"{judge.name} cannot say whether it sees {', '.join(unknown)} (task {task.name!r}). "
-            "Add them to the task's labels, or leave them away."
-        )
 
 
 if __name__ == "__main__":

@@ -1,35 +1,86 @@
-"""README's results section, made from the JSON that `python -m bench` wrote.
+"""README's results section and `docs/results.md`, made from the JSON that the bench wrote.
 
-`python -m bench.tables docs/results.json` puts it between the two marks in README.md.
+`python -m bench.tables` takes `docs/results.json`; `python -m bench.tables FILE` first puts FILE in
+its place, with its pictures drawn as plots beside it.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BEGIN", "END", "markdown", "section"]
+from bench.quality import tables as quality
+from bench.tasks import OBJECTS_TASK, STYLES_TASK
+
+__all__ = ["BEGIN", "END", "everything", "markdown", "section"]
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-README = Path(__file__).resolve().parent.parent / "README.md"
-BARE, N_SEEDS, N_HELD_OUT = "{}", 16, 5
+ROOT = Path(__file__).resolve().parent.parent
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+Pieces = Mapping[str, Any]
+
+_PROTOCOL = """## Results on the demo model
+
+Every method gets the same ten objects or eight styles and things, told of the same names and
+phrasings, and draws with the same seeds (euler, 20 steps, cfg 4) through ComfyUI's own sampler; the
+demo's classifier says what is on the pictures. *Name* is the bare name, *unseen* are phrasings that
+no method was given. ACC_e is how often an erased concept is still seen (lower is better), ACC_r one
+that was given back, ACC_s a protected one, ACC_g one that nobody listed; H_o is the harmonic mean
+of 100 − ACC_e, ACC_s and ACC_g, where of ACC_e only counts what exceeds the *floor*: how often the
+sentence without the name is taken for the concept on the untouched model.
+
+**Caveats.** The model is small and draws emoji; its text encoder has random weights, so its words
+are nearly orthogonal where those of real encoders have neighbours. Peers are our own small
+re-implementations, tuned for this model; figures of their papers are on others.
+"""
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """All tables, with the protocol in front."""
-    parts = [
-        _PROTOCOL,
-        *_erased(results),
-        "",
-        *_identity(results),
-        "",
-        *_paper(results),
-        "",
-        *_cost(results),
-    ]
+def markdown(pieces: Pieces) -> str:
+    """README's section."""
+    parts = [_PROTOCOL]
+    for task, words in ((OBJECTS_TASK, "Six objects"), (STYLES_TASK, "Three styles")):
+        state = task.scenes["1"][-1]
+        back = len(task.erasable) - len(state)
+        rows = quality.comparison(pieces, task, state)
+        if rows:
+            parts += [f"### {words} known together, {len(state)} erased, {back} given back", ""]
+            parts += [*rows, ""]
+    parts += [*_titled("Exact and merged", quality.exact_and_merged(pieces))]
+    parts += [*quality.identical(pieces), ""]
+    parts.append("Everything else, scene by scene: [docs/results.md](docs/results.md).")
     return "\n".join(parts).strip() + "\n"
+
+
+def everything(pieces: Pieces) -> str:
+    """All tables."""
+    parts = ["# All results", "", "Made from `results.json` by `python -m bench.tables`.", ""]
+    for task in quality.TASKS:
+        for state, words in (
+            (task.scenes["1"][0], "all erased"),
+            (task.scenes["1"][-1], "some given back"),
+        ):
+            rows = quality.comparison(pieces, task, state)
+            parts += _titled(f"{task.name.capitalize()}, {words}", rows)
+        parts += _titled(
+            f"{task.name.capitalize()} through the scenes", quality.scenes(pieces, task)
+        )
+    for title, rows in _SECTIONS.items():
+        parts += _titled(title, rows(pieces))
+    return "\n".join(parts).strip() + "\n"
+
+
+_SECTIONS: dict[str, Callable[[Pieces], list[str]]] = {
+    "Exact and merged": quality.exact_and_merged,
+    "Ten objects, one erased at a time, through a server": quality.erased_alone,
+    "Identical to the bit, through a server": quality.identical,
+    "Methods of this pack that train: the cat of six objects": quality.trained,
+    "Refine beside the paper's procedure, in one process": quality.costs,
+    "Attacks": quality.robustness,
+}
 
 
 def section(readme: str) -> str:
@@ -37,122 +88,35 @@ def section(readme: str) -> str:
     return readme.split(BEGIN)[1].split(END)[0].strip() + "\n"
 
 
-_PROTOCOL = """## Results on the demo model
-
-Ten objects known together, one erased at a time, closed form with all defaults, five templates
-given; pictures through a real ComfyUI, euler, 20 steps, cfg 4, 16 seeds per prompt, scored by the
-demo's classifier. *Floor*: how often the same prompt without the name is taken for the object on
-the untouched model; there an erased prompt falls back to. A small model that draws emoji, with a
-random text encoder: expect narrower margins from real ones.
-"""
+def _titled(title: str, rows: list[str]) -> list[str]:
+    return [f"### {title}", "", *rows, ""] if rows else []
 
 
-def _erased(results: dict[str, Any]) -> list[str]:
-    rows = [
-        "| erased | its name | floor | 5 phrasings never given | floor |",
-        "|---|---|---|---|---|",
-    ]
-    totals = [0, 0, 0, 0]
-    for name, found in results["accuracy"].items():
-        counts = [
-            found[BARE],
-            results["floors"][BARE][name],
-            sum(n for prompt, n in found.items() if prompt != BARE),
-            sum(f[name] for prompt, f in results["floors"].items() if prompt != BARE),
-        ]
-        totals = [a + b for a, b in zip(totals, counts, strict=True)]
-        rows.append(_row(name, counts, 1))
-    return [*rows, _row("**all**", totals, len(results["accuracy"]))]
+def _draw(pieces: Pieces, pictures: Path) -> None:
+    from bench.quality.plots import PLOTS, grid  # noqa: PLC0415  (matplotlib takes a second)
+
+    figures = {name: plot(pieces) for name, plot in PLOTS.items()}
+    figures |= {f"grid-{t.name}": grid(pieces, pictures, t) for t in quality.TASKS}
+    for name, figure in figures.items():
+        if figure is not None:
+            figure.savefig(DOCS / f"{name}.png", dpi=110)
+            print(DOCS / f"{name}.png")
 
 
-def _row(name: str, counts: list[int], n_concepts: int) -> str:
-    sizes = [N_SEEDS, N_SEEDS, N_SEEDS * N_HELD_OUT, N_SEEDS * N_HELD_OUT]
-    shares = [f"{100 * c / (s * n_concepts):.0f} %" for c, s in zip(counts, sizes, strict=True)]
-    return f"| {name} | {' | '.join(shares)} |"
-
-
-def _identity(results: dict[str, Any]) -> list[str]:
-    lines = []
-    for key, words in (
-        ("identity", "With all nine others protected"),
-        ("identity_three", "With only three others protected"),
-    ):
-        if key in results:
-            listed, unlisted = (
-                [sum(r[kind][i] for r in results[key].values()) for i in (0, 1)]
-                for kind in ("listed", "unlisted")
-            )
-            text = (
-                f"{words}: {listed[0]} of {listed[1]} pictures of protected objects bit-identical"
-            )
-            if unlisted[1]:
-                text += f", and {unlisted[0]} of {unlisted[1]} of objects that nobody listed"
-            lines.append(f"- {text}.")
-    return lines
-
-
-def _paper(results: dict[str, Any]) -> list[str]:
-    if "paper" not in results:
-        return []
-    rows = [
-        "Methods that train, on six objects (cat, dog, rose, car, pizza, guitar), the cat erased. "
-        "*Others*: pictures of the other five still right, and prompts bit-identical. The paper's "
-        "variants run with its published settings.",
-        "",
-        "| method | cat drawn | others | bit-identical | its own report |",
-        "|---|---|---|---|---|",
-    ]
-    for method, found in results["paper"].items():
-        block = found["report"].split("\n\n")[0].splitlines()
-        told = next((x for x in block if "steps," in x), "").strip("- ")
-        cost = next((x for x in block if x.startswith("- cost")), "").split(": ", 1)[-1]
-        rows.append(
-            f"| {method} | {found['cat']} of {found['pictures']} | "
-            f"{found['others_right']} of {found['others_pictures']} | "
-            f"{found['others_identical']} of 5 | {told}; {cost} |"
-        )
-    return rows
-
-
-def _cost(results: dict[str, Any]) -> list[str]:
-    """Refine beside the paper's procedure, in one process."""
-    if "cost" not in results:
-        return []
-    paper = results["cost"]["paper separate"]
-    pictures = paper["pictures"] * len(paper["drawn"])
-    floor = sum(f["cat"] for f in results["floors"].values())
-    rows = [
-        "What refining costs beside the paper's procedure, in one process on the same two cores: "
-        "the cat of six objects, drawing it included. *Cats*: pictures of the name and of five "
-        f"phrasings never given; the floor is {floor} of {pictures}.",
-        "",
-        "| | evaluations of the denoiser | seconds | worst \\|ρ\\| afterwards | cats |",
-        "|---|---|---|---|---|",
-    ]
-    for method, found in results["cost"].items():
-        figures = [
-            _beside(found["evaluations"], paper["evaluations"], "fewer"),
-            _beside(found["seconds"], paper["seconds"], "faster"),
-            f"{max(map(abs, found['rho'])):.2f}",
-            f"{sum(found['drawn'].values())} of {pictures}",
-        ]
-        rows.append(f"| {method} | {' | '.join(figures)} |")
-    return rows
-
-
-def _beside(ours: float, reference: float, word: str) -> str:
-    """A figure, and how many times better it is than the reference's where it differs."""
-    told = f"{ours:.0f}"
-    return told if ours == reference else f"{told} ({reference / ours:.0f} times {word})"
-
-
-def main(path: Path) -> None:
-    """Rewrites README's section."""
-    readme = README.read_text(encoding="utf-8")
-    before, rest = readme.split(BEGIN)
-    made = markdown(json.loads(path.read_text(encoding="utf-8")))
+def main(arguments: list[str]) -> None:
+    """Rewrites README's section and `docs/`."""
+    path = DOCS / "results.json"
+    if arguments:
+        given = Path(arguments[0])
+        shutil.copyfile(given, path)
+        pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"]
+        _draw(pieces, given.with_name(f"{given.stem} pictures"))
+    pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"]
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    made = markdown(pieces)
     README.write_text(f"{before}{BEGIN}\n{made}{END}{rest.split(END)[1]}", encoding="utf-8")
+    (DOCS / "results.md").write_text(everything(pieces), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.judge import Judge
 from bench.studio import Request, Studio
 
-__all__ = ["PARAPHRASES", "inversion", "paraphrases"]
+__all__ = ["PARAPHRASES", "inversion", "measure", "paraphrases"]
 
 PARAPHRASES = (
     "{}s",
@@ -42,6 +42,17 @@ PARAPHRASES = (
 )
 N_STEPS, RATE, N_AT_ONCE, N_PICTURES = 150, 0.01, 4, 8
 UNSEEN_SEED = 1_000_000
+
+
+def measure(
+    studio: Studio, judge: Judge, model: Any, concept: str, on_step: Callable[[int], None]
+) -> dict[str, Any]:
+    """Both attacks on one erased concept."""
+    return {
+        "concept": concept,
+        "paraphrases": paraphrases(studio, judge, model, concept),
+        "inversion": inversion(studio, judge, model, concept, on_step),
+    }
 
 
 def paraphrases(studio: Studio, judge: Judge, model: Any, concept: str) -> dict[str, int]:

@@ -8,7 +8,6 @@ without the name) draws on the untouched model: that is where it falls back to.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,58 +40,40 @@ def floors(server: Server, n_seeds: int) -> Result:
     return {t: {o: found.count(o) for o in OBJECTS} for t, found in zip(PROMPTS, seen, strict=True)}
 
 
-def accuracy(server: Server, skip: Container[str], n_seeds: int) -> Iterator[tuple[str, Result]]:
-    """How often each erased object is still seen, per prompt."""
-    for name in OBJECTS:
-        if name in skip:
-            continue
-        graph = Graph()
-        model = erasing(graph, name)
-        nodes = [graph.draw(model, t.format(name), n=n_seeds) for t in PROMPTS]
-        drawn = run(server, graph, *nodes, timeout=1800)
-        yield (
-            name,
-            {
-                t: objects_on(pictures).count(name)
-                for t, pictures in zip(PROMPTS, drawn, strict=True)
-            },
-        )
+def accuracy(server: Server, name: str, n_seeds: int) -> Result:
+    """How often an erased object is still seen, per prompt."""
+    graph = Graph()
+    model = erasing(graph, name)
+    nodes = [graph.draw(model, t.format(name), n=n_seeds) for t in PROMPTS]
+    drawn = run(server, graph, *nodes, timeout=3600)
+    return {t: objects_on(p).count(name) for t, p in zip(PROMPTS, drawn, strict=True)}
 
 
-def identity(
-    server: Server, skip: Container[str], protected: int | None = None
-) -> Iterator[tuple[str, Result]]:
+def identity(server: Server, name: str, protected: int | None = None) -> Result:
     """Which prompts of the other nine objects give bit-identical pictures, one seed, 8 steps.
 
     What decides is the prompt alone: either no token of it is acted on, or every seed changes.
 
     Args:
-        skip: objects that are measured already.
+        name: what is erased.
         protected: how many others the concept set knows; None for all nine.
     """
-    untouched = _pictures(server, None, [(o, t) for o in OBJECTS for t in PROMPTS])
-    for number, name in enumerate(OBJECTS):
-        if name in skip:
-            continue
-        others = [OBJECTS[(number + 1 + i) % 10] for i in range(9)]
-        listed = others[:protected] if protected is not None else others
-        wanted = [(o, t) for o in others for t in PROMPTS]
-        drawn = _pictures(server, (name, *listed), wanted)
-        same = {key: np.array_equal(untouched[key], drawn[key]) for key in wanted}
-        yield (
-            name,
-            {
-                "listed": [
-                    sum(v for (o, _), v in same.items() if o in listed),
-                    len(listed) * len(PROMPTS),
-                ],
-                "unlisted": [
-                    sum(v for (o, _), v in same.items() if o not in listed),
-                    (9 - len(listed)) * len(PROMPTS),
-                ],
-                "changed": [t.format(o) for (o, t), v in same.items() if not v],
-            },
-        )
+    number = OBJECTS.index(name)
+    others = [OBJECTS[(number + 1 + i) % 10] for i in range(9)]
+    listed = others[:protected] if protected is not None else others
+    wanted = [(o, t) for o in others for t in PROMPTS]
+    untouched, drawn = (_pictures(server, known, wanted) for known in (None, (name, *listed)))
+    same = {key: np.array_equal(untouched[key], drawn[key]) for key in wanted}
+    return {
+        "listed": _count(same, listed),
+        "unlisted": _count(same, [o for o in others if o not in listed]),
+        "changed": [t.format(o) for (o, t), equal in same.items() if not equal],
+    }
+
+
+def _count(same: dict[tuple[str, str], bool], objects: list[str]) -> list[int]:
+    found = [equal for (o, _), equal in same.items() if o in objects]
+    return [sum(found), len(found)]
 
 
 def _pictures(

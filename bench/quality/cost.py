@@ -1,54 +1,29 @@
 """What erasing by the denoiser costs: the paper's procedure and refine, side by side.
 
-Six objects and a watermark prompt known together, the cat erased. `python -m bench.cost` writes
-denoiser evaluations (forward = 1, backward = 2; the pictures that each method draws for itself
-included), seconds, what correlation is left, and how many cats are still drawn. The paper's
-procedure runs with its published settings until its own stopping rule or its 1000 steps. What is
-left is measured alike for all three, on drawings that none of them has seen.
+Six objects and a watermark prompt known together, the cat erased. Counted are denoiser evaluations
+(forward = 1, backward = 2; the pictures that each method draws for itself included), seconds, what
+correlation is left, and how many cats are still drawn. The paper's procedure runs with its
+published settings until its own stopping rule or its 1000 steps. What is left is measured alike
+for all three, on drawings that none of them has seen.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from collections.abc import Container, Iterator
-from pathlib import Path
 from typing import Any
 
-from bench.erasing import PROMPTS, Result
-from bench.paper import SIX
-from launch import cache
+from bench.quality.erasing import PROMPTS, Result
+from bench.quality.paper import SIX
 from tests.adapters.boot import boot
 
-__all__ = ["REFERENCE", "RUNS", "ratios", "sides"]
+__all__ = ["REFERENCE", "RUNS", "Lab"]
 
 REFERENCE = "paper separate"
 RUNS = (REFERENCE, "refine", "closed form + refine")
 NAME, N_PICTURES, UNSEEN_SEED = "cat", 16, 1_000_000
 
 
-def sides(_server: object, skip: Container[str]) -> Iterator[tuple[str, Result]]:
-    """Per method: cost, correlation left, cats drawn; nothing where all is measured already."""
-    wanted = [method for method in RUNS if method not in skip]
-    if not wanted:
-        return
-    lab = _Lab()
-    for method in wanted:
-        yield method, lab.measure(method)
-
-
-def ratios(results: dict[str, Result]) -> dict[str, dict[str, float]]:
-    """How many times cheaper than the reference each other method is."""
-    reference = results[REFERENCE]
-    return {
-        method: {k: reference[k] / found[k] for k in ("evaluations", "seconds", "cpu_seconds")}
-        for method, found in results.items()
-        if method != REFERENCE
-    }
-
-
-class _Lab:
+class Lab:
     """The demo model in the host's own classes, in this process: no server."""
 
     def __init__(self) -> None:
@@ -70,6 +45,7 @@ class _Lab:
         self.started = time.time()
 
     def measure(self, method: str) -> Result:
+        """Cost of a method, correlation left, cats drawn."""
         cpu = time.process_time()
         erasure = self._erased(method)
         cpu = time.process_time() - cpu
@@ -153,22 +129,3 @@ class _Lab:
             images = self.vae.decode(drawn).movedim(-1, 1)
         seen, _ = classify(images)
         return int((seen == OBJECTS.index(NAME)).sum())
-
-
-def main() -> None:
-    """Measures what the JSON file does not hold yet, and prints how many times cheaper we are."""
-    parser = argparse.ArgumentParser(prog="bench.cost", description=__doc__)
-    parser.add_argument("--json", type=Path, default=cache.folder("bench") / "cost.json")
-    path: Path = parser.parse_args().json
-    results = json.loads(path.read_text()) if path.exists() else {}
-    for method, found in sides(None, skip=set(results)):
-        results[method] = found
-        print(f"{method}: {found}", flush=True)
-        path.write_text(json.dumps(results, indent=1))
-    for method, times in ratios(results).items():
-        told = ", ".join(f"{value:.1f} times fewer {key}" for key, value in times.items())
-        print(f"{method}: {told}")
-
-
-if __name__ == "__main__":
-    main()

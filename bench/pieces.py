@@ -1,0 +1,167 @@
+"""All pieces of the bench: name -> measurement, in the order in which they are run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from bench.judge import ClipJudge, DemoJudge, Judge
+from bench.peers import Peer, peers
+from bench.quality import algebra, cost, erasing, noise_level, paper, robustness, scenes
+from bench.quality.pictures import Amount
+from bench.studio import Studio
+from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task, from_file
+from demo.vocabulary import OBJECTS
+from launch import comfyui
+from launch.demo import checkpoint
+from launch.server import Server
+
+__all__ = ["Bench", "Own", "Piece"]
+
+Piece = tuple[str, Callable[[], Any]]
+SIZES = (1, 2, 4, 8, 16, 32, 64, 106)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's own checkpoint.
+
+    Args:
+        checkpoint: SD 1.x, SD 2.x or SDXL.
+        prompts: JSON, see `bench/README.md`.
+        classifier: folder of a CLIP model.
+        resolution: of pictures.
+    """
+
+    checkpoint: Path
+    prompts: Path
+    classifier: Path
+    resolution: int = 512
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, on which model.
+
+    Args:
+        amount: of pictures.
+        quick: few pieces, to see that everything works.
+        pictures: folder for strips to look at.
+        on_batch: called with the number of pictures drawn.
+        own: None for the demo model.
+    """
+
+    amount: Amount
+    quick: bool
+    pictures: Path
+    on_batch: Callable[[int], None] = field(default=lambda _: None)
+    own: Own | None = None
+
+    @cached_property
+    def studio(self) -> Studio:
+        """The model in this process."""
+        if self.own:
+            return Studio(self.own.checkpoint, self.own.resolution, batch=8)
+        return Studio(checkpoint())
+
+    @cached_property
+    def server(self) -> Server:
+        """A server with a folder of its own: two on one folder clear each other's pictures."""
+        folder = Path(tempfile.mkdtemp(prefix="sepme-bench-"))
+        return Server(base_directory=comfyui.base_directory(folder, [checkpoint()]))
+
+    @cached_property
+    def lab(self) -> cost.Lab:
+        """The demo model for the comparison of costs."""
+        return cost.Lab()
+
+    def quality(self) -> Iterator[Piece]:
+        """The scenes, then what is known without drawing, then what takes long."""
+        tasks = list(self._tasks())
+        for task, judge in tasks:
+            course = scenes.Scenes(
+                self.studio, task, judge, self.amount, self.quick, self.pictures, self.on_batch
+            )
+            yield from course.pieces(peers())
+        for task, judge in tasks:
+            yield from self._algebra(task)
+            yield from self._attacks(task, judge)
+        if not (self.quick or self.own):
+            yield from self._served()
+
+    def speed(self) -> Iterator[Piece]:
+        """Time, memory and size, on models of real size with random weights."""
+        from bench.speed import PIECES  # noqa: PLC0415
+
+        for name, measure in PIECES.items():
+            yield f"speed/{name}", partial(measure, self.quick)
+
+    def _tasks(self) -> Iterator[tuple[Task, Judge]]:
+        """With who judges them.
+
+        Raises:
+            ValueError: a concept that the judge does not know.
+        """
+        for task in from_file(self.own.prompts) if self.own else (OBJECTS_TASK, STYLES_TASK):
+            judge = ClipJudge(self.own.classifier, task.labels) if self.own else DemoJudge()
+            unknown = [name for name in task.watched if not judge.knows(name)]
+            if unknown:
+                raise ValueError(
+                    f"{judge.name} cannot say whether it sees {', '.join(unknown)} (task "
+                    f"{task.name!r}). Add them to the task's labels, or leave them away."
+                )
+            yield task, judge
+
+    def _algebra(self, task: Task) -> Iterator[Piece]:
+        encode, weights = (lambda texts: self.studio.encode(texts)), self._weights
+        yield f"{task.name}/leaks", lambda: algebra.leaks(task, encode, weights())
+        yield f"{task.name}/shift", lambda: algebra.shift(task, encode, weights())
+        if not self.quick:
+            yield f"{task.name}/order", lambda: algebra.order(task, encode, weights())
+            if task is OBJECTS_TASK:
+                yield "capacity", lambda: algebra.capacity(encode, SIZES)
+
+    def _weights(self) -> Any:
+        return self.studio.weights
+
+    def _attacks(self, task: Task, judge: Judge) -> Iterator[Piece]:
+        """On the last erasable concept, in the state that all methods are drawn in."""
+        state = task.scenes["1"][-1]
+        for peer in () if self.quick else peers().values():
+            yield (
+                f"{task.name}/noise level/{peer.name}",
+                lambda p=peer: noise_level.measure(
+                    self.studio, task, self._changed(p, task), state
+                ),
+            )
+            yield (
+                f"{task.name}/robustness/{peer.name}",
+                lambda p=peer: robustness.measure(
+                    self.studio, judge, self._changed(p, task), task.erasable[-1], self.on_batch
+                ),
+            )
+
+    def _changed(self, peer: Peer, task: Task) -> Any:
+        return peer.fit(self.studio, task)(task.scenes["1"][-1])
+
+    def _served(self) -> Iterator[Piece]:
+        """Through a real server, as a user would; only on the demo model."""
+        n = self.amount.bare
+        yield "erasing/floors", lambda: erasing.floors(self.server, n)
+        for name in OBJECTS:
+            yield f"erasing/accuracy/{name}", lambda o=name: erasing.accuracy(self.server, o, n)
+        for name in OBJECTS:
+            yield f"erasing/identity/{name}", lambda o=name: erasing.identity(self.server, o)
+        for name in OBJECTS:
+            yield (
+                f"erasing/identity_three/{name}",
+                lambda o=name: erasing.identity(self.server, o, protected=3),
+            )
+        for method in paper.RUNS:
+            yield f"erasing/paper/{method}", lambda m=method: paper.variant(self.server, m, n)
+        for method in cost.RUNS:
+            yield f"erasing/cost/{method}", lambda m=method: self.lab.measure(m)

@@ -1,0 +1,153 @@
+"""The bench counts what it says it counts, keeps what is finished, and mixes nothing."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bench.quality.pictures import _mmd
+from bench.quality.summary import harmonic_mean, summarise
+from bench.store import Store
+from bench.tasks import FAMILIES, OBJECTS_TASK, STYLES_TASK, from_file
+
+TASKS = (OBJECTS_TASK, STYLES_TASK)
+STAMP = {"protocol": 1, "torch": "2.14"}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
+def test_scenes_erase_and_give_back_and_no_method_is_told_of_what_is_held_out(task):
+    assert set(task.scenes) == {"1", "2", "3", "4"}
+    for states in task.scenes.values():
+        assert all(state and state <= set(task.erasable) for state in states)
+        assert any(earlier - later for earlier, later in itertools.pairwise(states))
+    assert not set(task.seen) & set(task.held_out)
+    told = " ".join(c.name for c in task.concept_set().concepts) + " ".join(task.protected)
+    assert not [name for name in task.unlisted if name in told]
+
+
+def test_first_scene_is_that_of_the_paper():
+    c = OBJECTS_TASK.erasable
+    assert OBJECTS_TASK.scenes["1"] == (frozenset(c), frozenset(c[2:]), frozenset(c[3:]))
+
+
+def test_anchor_is_the_sentence_without_the_name():
+    assert OBJECTS_TASK.anchored("cat", "bare") == ("",)
+    assert "a photo of a" in OBJECTS_TASK.anchored("cat", "seen")
+
+
+def counts(hits: dict[str, int], of: int = 4) -> dict:
+    return {name: {f: [hits.get(name, of), of] for f in FAMILIES} for name in OBJECTS_TASK.watched}
+
+
+def test_summary_counts_erased_above_the_floor_and_keeps_roles_apart():
+    task, state = OBJECTS_TASK, OBJECTS_TASK.scenes["1"][-1]
+    erased, back = sorted(state), [n for n in task.erasable if n not in state]
+    drawn = {
+        "seen": counts({n: 1 for n in erased} | {back[0]: 2}),
+        "identical": counts({n: 0 for n in erased}),
+        "drift": dict.fromkeys(task.watched, 0.0) | dict.fromkeys(erased, 0.25),
+        "distance": dict.fromkeys(task.watched, 0.0),
+        "mixed": {n: [0, 3, 4] for n in task.erasable},
+    }
+    s = summarise(task, state, drawn, {"floor": counts({n: 1 for n in erased})})
+    assert s.seen["erased", "bare"] == s.floor["bare"] == 25
+    assert s.seen["restored", "bare"] == pytest.approx(100 * 10 / 12)
+    assert s.above_floor("bare") == 0 and s.h_o("bare") == 100
+    assert s.h_o("bare", above_floor=False) == pytest.approx(harmonic_mean((75, 100, 100)))
+    assert s.identical["protected", "seen"] == 100 and s.identical["erased", "seen"] == 0
+    assert s.drift["erased"] == 25 and s.mixed == (0, 75)
+
+
+def test_harmonic_mean_forgives_nothing():
+    assert harmonic_mean((50, 100)) == pytest.approx(200 / 3)
+    assert harmonic_mean((0, 100, 100)) == 0
+
+
+def test_distance_of_distributions_is_nothing_for_equal_ones_and_large_for_others():
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    assert _mmd(x, x.clone()) == pytest.approx(0, abs=1e-9)
+    assert _mmd(x, x + 1) > 0.5
+
+
+def test_finished_pieces_are_kept_and_not_measured_again(tmp_path):
+    path = tmp_path / "results.json"
+    assert Store(path, STAMP).once("a", lambda: {"n": (1, 2)}) == {"n": [1, 2]}
+    again = Store(path, STAMP)
+    assert again.once("a", lambda: pytest.fail("measured again")) == {"n": [1, 2]}
+
+
+def test_a_piece_that_fails_takes_no_other_along(tmp_path):
+    store = Store(tmp_path / "results.json", STAMP)
+    store.once("a", lambda: 1)
+    with pytest.raises(ZeroDivisionError):
+        store.once("b", lambda: 1 // 0)
+    assert Store(store.path, STAMP).pieces == {"a": 1}
+
+
+def test_figures_of_another_machine_are_told_and_set_aside(tmp_path, capsys):
+    path = tmp_path / "results.json"
+    Store(path, STAMP).once("a", lambda: 1)
+    other = Store(path, STAMP | {"torch": "3.0"})
+    assert other.pieces == {} and "torch was '2.14', is '3.0'" in capsys.readouterr().out
+    assert json.loads((tmp_path / "results.1.json").read_text())["pieces"] == {"a": 1}
+
+
+def test_a_file_that_is_no_results_is_set_aside_too(tmp_path, capsys):
+    path = tmp_path / "results.json"
+    path.write_text("not JSON")
+    assert Store(path, STAMP).pieces == {} and "kept in results.1.json" in capsys.readouterr().out
+    assert (tmp_path / "results.1.json").read_text() == "not JSON"
+
+
+def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    store = Store(tmp_path / "results.json", STAMP)
+    store.once("a", lambda: 1)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OSError, match=r"No space left.*still in it"):
+        store.once("b", lambda: 2)
+    monkeypatch.undo()
+    assert Store(store.path, STAMP).pieces == {"a": 1}
+
+
+def test_tasks_of_a_file_are_read_and_wrong_ones_say_what(tmp_path):
+    path = tmp_path / "tasks.json"
+    task = {
+        "name": "artists",
+        "erasable": ["A", "B", "C"],
+        "protected": ["D"],
+        "unlisted": ["E"],
+        "seen": ["by {}"],
+        "held_out": ["like {}"],
+        "mixed": [["a dog by {}", "E"]],
+        "labels": ["A", "B", "C", "D", "E"],
+    }
+    path.write_text(json.dumps([task]))
+    (found,) = from_file(path)
+    assert found.mixed == (("a dog by {}", "E"),) and found.prompts("A", "seen") == ("by A",)
+    path.write_text(json.dumps([task | {"erasable": ["A"]}]))
+    with pytest.raises(ValueError, match="1 erasable concepts"):
+        list(from_file(path))
+    path.write_text(json.dumps([task | {"colour": 1}]))
+    with pytest.raises(ValueError, match="colour"):
+        list(from_file(path))
+    path.write_text("[")
+    with pytest.raises(ValueError, match="expected a JSON list"):
+        list(from_file(path))
+
+
+def test_strip_shows_one_picture_of_every_concept():
+    from bench.judge import DemoJudge
+    from bench.quality.pictures import Amount, Gallery
+
+    gallery = Gallery(None, OBJECTS_TASK, DemoJudge(), Amount(2, 1, 1, 0))
+    pictures = np.zeros((len(gallery.wanted), 64, 64, 3), np.uint8)
+    for number, wanted in enumerate(gallery.wanted):
+        pictures[number] = OBJECTS_TASK.watched.index(wanted.concept)
+    strip = gallery.strip(pictures)
+    assert strip.shape == (64, 640, 3) and strip[0, ::64, 0].tolist() == list(range(10))
