@@ -108,5 +108,5 @@ def measure(quick: bool) -> dict[str, Any]:
 
 def _growth(found: dict[str, dict]) -> dict[str, float]:
     """Exponents in the number of concepts, whole and from ten on, where fixed costs are over."""
-    times = [found[f"SD1.5, {n}"]["seconds"] for n in SD1_COUNTS]
+    times = [found[f"SD1.5, {n}"]["cpu_seconds"] for n in SD1_COUNTS]
     return {"all": slope(SD1_COUNTS, times), "from 10 on": slope(SD1_COUNTS[1:], times[1:])}
