@@ -10,6 +10,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import files, host
 from .apply import Apply, Remove
 from .certificate import CertificateNode
+from .compare import Compare
 from .compute import Compute
 from .concepts import Concepts
 from .eraser import Eraser
@@ -43,5 +44,6 @@ class SepMEExtension(ComfyExtension):
             Save,
             Separate,
             CertificateNode,
+            Compare,
             ExportLoRA,
         ]

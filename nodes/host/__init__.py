@@ -21,15 +21,20 @@ from .layers import (
     text_only_weights,
 )
 from .naming import lora_names
+from .previews import previewer
 from .prompts import encode_prompts
 from .running import NodeProgress, compute_device, memory_explained, send, server_routes, show_text
+from .sampling import SAMPLERS, SCHEDULERS, Sampling, conditioning, decode, empty_latent, sample
 
 __all__ = [
     "FAMILIES",
     "KEY",
+    "SAMPLERS",
+    "SCHEDULERS",
     "Family",
     "HostDenoiser",
     "NodeProgress",
+    "Sampling",
     "Window",
     "applied",
     "apply_exact",
@@ -40,12 +45,17 @@ __all__ = [
     "compute_device",
     "compute_dtype",
     "computing",
+    "conditioning",
+    "decode",
+    "empty_latent",
     "encode_prompts",
     "family_of",
     "lora_names",
     "matching_layers",
     "memory_explained",
+    "previewer",
     "remove",
+    "sample",
     "send",
     "server_routes",
     "show_text",

@@ -20,6 +20,7 @@ from ...sepme_core.errors import ConceptError, IncompatibleError
 from .layers import compute_dtype, family_of, matching_layers
 from .previews import previewer
 from .recomputing import within_memory
+from .sampling import Sampling, conditioning, empty_latent, sample
 
 __all__ = ["HostDenoiser", "autograd_ready", "computing"]
 
@@ -138,34 +139,16 @@ class HostDenoiser:
         return self._model.model.process_latent_in(latents.float()).to(self.device)
 
     def _sample(self, model: Any, prompt: str, seed: int, n_steps: int) -> Tensor:
-        empty = self._empty_latent()
         self._loaded = False
 
-        def on_step(step: int, denoised: Tensor, *_: Any) -> None:
-            comfy.model_management.throw_exception_if_processing_interrupted()
+        def on_step(step: int, denoised: Tensor) -> None:
             self._seen = denoised[-1:]
-            self._on_draw(prompt, step + 1, n_steps)
+            self._on_draw(prompt, step, n_steps)
 
-        drawn = comfy.sample.sample(
-            model,
-            comfy.sample.prepare_noise(empty, seed),
-            n_steps,
-            GUIDANCE,
-            "euler",
-            "normal",
-            self._encode(prompt),
-            self._encode(""),
-            empty,
-            callback=on_step,
-            disable_pbar=True,
-            seed=seed,
-        )
+        empty = empty_latent(model, self._resolution, self._resolution)
+        how = Sampling(n_steps, GUIDANCE)
+        drawn = sample(model, self._encode(prompt), self._encode(""), empty, seed, how, on_step)
         return self._model.model.process_latent_in(drawn.float())
-
-    def _empty_latent(self) -> Tensor:
-        side = max(1, self._resolution // 8)
-        channels = self._model.get_model_object("latent_format").latent_channels
-        return torch.zeros(1, channels, side, side)
 
     def _encode(self, prompt: str) -> list:
         self._loaded = False
@@ -174,7 +157,7 @@ class HostDenoiser:
                 c.detach().clone(),
                 {k: v.detach().clone() if torch.is_tensor(v) else v for k, v in extra.items()},
             ]
-            for c, extra in self._clip.encode_from_tokens_scheduled(self._clip.tokenize(prompt))
+            for c, extra in conditioning(self._clip, prompt)
         ]
 
     def _condition(self, prompt: str, x: Tensor) -> dict[str, Any]:

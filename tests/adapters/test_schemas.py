@@ -39,6 +39,19 @@ WIDGETS = {
     "SepME_Certificate": ["held_out"],
     "SepME_ExportLoRA": ["filename", "folder", "overwrite"],
     "SepME_LoadStack": ["rows"],
+    "SepME_Compare": [
+        "prompts",
+        "negative",
+        "n_per_prompt",
+        "seed",
+        "steps",
+        "cfg",
+        "sampler",
+        "scheduler",
+        "width",
+        "height",
+        "difference",
+    ],
     "SepME_Eraser": [
         "concepts",
         "rows",
@@ -66,6 +79,7 @@ SOCKETS = {
     "SepME_Separate": (["stack", "model", "clip"], ["stack", "report"]),
     "SepME_Certificate": (["stack", "model", "clip"], ["report", "plot"]),
     "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
+    "SepME_Compare": (["before", "after", "clip", "vae"], ["grid", "pictures", "report"]),
     "SepME_LoadStack": (["stack"], ["stack", "report"]),
     "SepME_Eraser": (["model", "clip"], ["model", "stack", "report"]),
 }
