@@ -178,6 +178,9 @@ def _report(path: Path, active: Stack, lora: Lora, leak: dict[str, object]) -> s
             "- holds whole layers of an unconstrained increment: ComfyUI, A1111 and Forge read "
             "them, diffusers refuses the file"
         )
+    timed = [e.name for e in active.entries if e.window != (0, 1)]
+    if timed:
+        lines.append(f"- acts at every time: start and end of {', '.join(timed)} are left out")
     return "\n".join([*lines, f"- {NOTE}"])
 
 

@@ -152,6 +152,11 @@ class StackEntry:
         """The concept's name."""
         return self.increment.concept.name
 
+    @property
+    def window(self) -> tuple[float, float]:
+        """When it acts; what is off could act at any time."""
+        return (self.start, self.end) if self.enabled else (0.0, 1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -182,6 +187,11 @@ class Stack:
         """Entries that act, in canonical order, so that any order of adding gives the same bits."""
         acting = (e for e in self.entries if e.enabled and e.strength != 0)
         return tuple(sorted(acting, key=lambda e: (e.increment.digest, e.strength)))
+
+    def by_window(self) -> dict[tuple[float, float], Stack]:
+        """The entries apart by when they act."""
+        windows = dict.fromkeys(e.window for e in self.entries)
+        return {w: Stack(tuple(e for e in self.entries if e.window == w)) for w in windows}
 
     def scaled(self, strength: float) -> Stack:
         """Every entry's strength times a number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -46,6 +46,21 @@ class Window:
                 f"start_percent is {self.start_percent:g}, end_percent {self.end_percent:g}: "
                 "nothing would ever be erased. The end must not come before the start."
             )
+
+    def within(self, start: float, end: float) -> Window:
+        """What is left of the window in a part of the sampling.
+
+        Raises:
+            ConceptError: nothing is.
+        """
+        first, last = max(self.start_percent, start), min(self.end_percent, end)
+        if first > last:
+            raise ConceptError(
+                f"A row acts from {start:g} to {end:g}, but the stack is applied from "
+                f"{self.start_percent:g} to {self.end_percent:g}: the row would never act. Let "
+                "them overlap, or switch the row off."
+            )
+        return replace(self, start_percent=first, end_percent=last)
 
     @property
     def always(self) -> bool:
@@ -113,9 +128,13 @@ def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
 
     Raises:
         IncompatibleError: an increment does not fit the model.
+        ConceptError: a row that would never act.
     """
     _check(model, stack)
-    return _with_exact(model.clone(), stack, window)
+    clone = model.clone()
+    for part, rows in stack.by_window().items():
+        clone = _with_exact(clone, rows, window.within(*part))
+    return clone
 
 
 def _with_exact(clone: Any, stack: Stack, window: Window) -> Any:
@@ -137,10 +156,11 @@ def apply_merged(model: Any, stack: Stack, window: Window) -> Any:
         IncompatibleError: an increment does not fit, or the host would not take a patch.
         ConceptError: a window is asked for, which weights cannot follow.
     """
-    if not window.whole:
+    if not window.whole or any(e.window != (0, 1) for e in stack.entries):
         raise ConceptError(
             "Merged mode changes the weights for the whole sampling and for both prompts. Set "
-            "start_percent 0, end_percent 1 and prompts 'both', or use exact mode."
+            "start_percent 0, end_percent 1 (start and end of the rows as well) and prompts "
+            "'both', or use exact mode."
         )
     _check(model, stack)
     clone = model.clone()

@@ -309,6 +309,45 @@ def test_a_window_splits_the_sampling_in_two(model, clip):
         assert not torch.equal(one, other)
 
 
+def timed(stack, **windows):
+    """Rows of the named concepts with a start and end of their own."""
+    return Stack(
+        tuple(
+            replace(e, start=windows[e.name][0], end=windows[e.name][1]) if e.name in windows else e
+            for e in stack.entries
+        )
+    )
+
+
+def test_each_row_has_its_own_part_of_the_sampling(model, clip):
+    both = models.stack(model, clip)
+    rows = exact(model, timed(both, cat=(0.0, 0.5)))
+    early = exact(model, models.stack(model, clip, "cat"), end_percent=0.5)
+    drawn = draw(rows, clip, "cat", n_steps=4)
+    assert torch.equal(drawn, draw(early, clip, "cat", n_steps=4))
+    assert not torch.equal(drawn, draw(exact(model, both), clip, "cat", n_steps=4))
+    assert torch.equal(
+        draw(rows, clip, "rose", n_steps=4), draw(exact(model, both), clip, "rose", n_steps=4)
+    )
+    back = host.remove(rows, ["cat"])
+    assert torch.equal(draw(back, clip, "cat", n_steps=4), draw(model, clip, "cat", n_steps=4))
+    assert {name for s in host.applied(rows) for name in s.names} == {"cat", "rose"}
+
+
+def test_a_row_acts_where_its_part_and_the_nodes_overlap(model, clip):
+    cat = models.stack(model, clip, "cat")
+    overlap = exact(model, timed(cat, cat=(0.25, 1.0)), end_percent=0.75)
+    direct = exact(model, cat, start_percent=0.25, end_percent=0.75)
+    drawn = draw(overlap, clip, "cat", n_steps=8)
+    assert torch.equal(drawn, draw(direct, clip, "cat", n_steps=8))
+    assert not torch.equal(drawn, draw(exact(model, cat), clip, "cat", n_steps=8))
+    never = timed(cat, cat=(0.8, 1.0))
+    with pytest.raises(ConceptError, match="from 0.8 to 1, but the stack .* from 0 to 0.5"):
+        exact(model, never, end_percent=0.5)
+    off = Stack(tuple(replace(e, enabled=False) for e in never.entries))
+    assert host.applied(exact(model, off, end_percent=0.5))[0].names == ("cat",)
+
+
 def test_a_window_follows_a_schedule_that_is_changed_later(model, clip):
     """Sigmas of a node behind ours, as ModelSamplingDiscrete and its like set them."""
     from comfy.model_sampling import EPS, ModelSamplingContinuousEDM
@@ -334,6 +373,9 @@ def test_weights_cannot_follow_a_window(model, clip):
     for window in (host.Window(0.1), host.Window(0, 0.9), host.Window(positive_only=True)):
         with pytest.raises(ConceptError, match="use exact mode"):
             host.apply_merged(model, stack, window)
+    with pytest.raises(ConceptError, match="start and end of the rows"):
+        merged(model, timed(stack, cat=(0.0, 0.5)))
+    assert host.applied(merged(model, stack))
 
 
 # --- nodes ----------------------------------------------------------------------------------------

@@ -234,6 +234,13 @@ def saved(folder: Path):
     return {p.relative_to(folder).as_posix() for p in folder.glob("**/*") if p.is_file()}
 
 
+def test_what_a_lora_cannot_follow_is_said(exact, model, clip, loras):
+    assert "left out" not in export_lora(exact, model, clip)[1]
+    timed = Stack(tuple(replace(entry, start=0.5) for entry in exact.entries))
+    report = export_lora(timed, model, clip)[1]
+    assert all(name in report.split("start and end of")[1] for name in exact.names)
+
+
 def test_the_file_is_a_lora_of_its_family_and_listed_at_once(model, loras):
     assert folder_paths.get_filename_list("loras") == []
     path, report = export_lora(Stack.of([blind(model)]), model, None, "No cats.safetensors", "a")
