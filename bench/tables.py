@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.quality import tables as quality
+from bench.speed import tables as speed
 from bench.tasks import OBJECTS_TASK, STYLES_TASK
 
 __all__ = ["BEGIN", "END", "everything", "markdown", "section"]
@@ -50,7 +51,7 @@ def markdown(pieces: Pieces) -> str:
             parts += [f"### {words} known together, {len(state)} erased, {back} given back", ""]
             parts += [*rows, ""]
     parts += [*_titled("Exact and merged", quality.exact_and_merged(pieces))]
-    parts += [*quality.identical(pieces), ""]
+    parts += [*quality.identical(pieces), "", *speed.summary(pieces), ""]
     parts.append("Everything else, scene by scene: [docs/results.md](docs/results.md).")
     return "\n".join(parts).strip() + "\n"
 
@@ -70,6 +71,8 @@ def everything(pieces: Pieces) -> str:
         )
     for title, rows in _SECTIONS.items():
         parts += _titled(title, rows(pieces))
+    for title, rows in speed.tables(pieces).items():
+        parts += _titled(title, rows)
     return "\n".join(parts).strip() + "\n"
 
 
