@@ -13,14 +13,14 @@ from ..sepme_core.config import EraseConfig
 from ..sepme_core.denoiser import Progress
 from ..sepme_core.erase import Erasure
 from ..sepme_core.errors import NotSeparableError
-from ..sepme_core.increment import Increment, Stack, StackEntry
+from ..sepme_core.increment import Increment, Provenance, Stack, StackEntry
 from ..sepme_core.report import NARROW_MARGIN
 from ..sepme_core.spelling import NameFinder
 from . import host
 from .computing import compute
 from .kept import Kept, Refusal
 from .rows import Row
-from .session import identify, open_session
+from .session import open_session
 
 __all__ = ["ConceptRow", "compute_missing", "concept_rows", "rows_report"]
 
@@ -110,6 +110,7 @@ def compute_missing(  # noqa: PLR0913
     config: EraseConfig,
     resolution: int,
     known: Stack,
+    provenance: Provenance,
     *,
     merged: bool,
 ) -> tuple[list[ConceptRow], str]:
@@ -120,8 +121,9 @@ def compute_missing(  # noqa: PLR0913
     Args:
         concepts: all that are known together, in an order that does not depend on the rows'.
         known: increments that are on the model already.
+        provenance: of the model and its text encoder.
     """
-    kept = Kept(concepts, config, identify(model, clip), host.compute_dtype(model), resolution)
+    kept = Kept(concepts, config, provenance, host.compute_dtype(model), resolution)
     found = [replace(row, result=kept.find(row.concept)) for row in rows]
     for number, row in enumerate(found):
         host.send("sepme.row", row.event(number, merged=merged))

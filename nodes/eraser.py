@@ -23,6 +23,7 @@ from .common import StackType, mode_input, schema, tell_strangers
 from .computing import protecting
 from .concept_rows import compute_missing, concept_rows, rows_report
 from .rows import parse_rows
+from .session import identify
 
 __all__ = ["Eraser"]
 
@@ -158,7 +159,7 @@ class Eraser(io.ComfyNode):
             parse_lines(protected_concepts),
             preserve=lists.captions(preserve_list, preserve),
         )
-        merged = mode == "merged"
+        merged, provenance = mode == "merged", identify(model, clip)
         found, unwritten = compute_missing(
             model,
             clip,
@@ -167,6 +168,7 @@ class Eraser(io.ComfyNode):
             EraseConfig(method=method),
             resolution,
             known,
+            provenance,
             merged=merged,
         )
         stack = Stack(tuple(row.entry for row in found if row.entry))
@@ -178,4 +180,6 @@ class Eraser(io.ComfyNode):
             host.send("sepme.row", row)
         text = rows_report(found, parse_lines(prompts_to_check), unwritten, merged=merged)
         log.info("SepME\n%s", text)
-        return io.NodeOutput(patched, stack, text, ui={"sepme_rows": told, "sepme_report": [text]})
+        fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}
+        shown = {"sepme_rows": told, "sepme_report": [text], "sepme_model": [fits]}
+        return io.NodeOutput(patched, stack, text, ui=shown)

@@ -83,6 +83,8 @@ def test_what_is_typed_is_erased_and_the_model_stays_as_it_was(folder, loaded, c
     assert "2 concepts: 2 erased, 0 off, 0 refused" in report
     assert states("cat") == ["computing", "ready"]
     assert [row["state"] for row in output.ui["sepme_rows"]] == ["ready", "ready"]
+    (fits,) = output.ui["sepme_model"]  # so that the page can tell which files fit
+    assert fits["text_encoder"] == stack.entries[0].increment.provenance.text_encoder
     for prompt in ("a photo of a cat", "rose"):
         plain = models.draw(loaded, clip, prompt)
         assert not torch.equal(models.draw(erasing, clip, prompt), plain)
