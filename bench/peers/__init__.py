@@ -39,7 +39,14 @@ class Peer:
 
 def peers() -> dict[str, Peer]:
     """All of them by name, ours first."""
-    from bench.peers import naive_sum, ours  # noqa: PLC0415  (they import this)
+    from bench.peers import (  # noqa: PLC0415  (they import this)
+        naive_sum,
+        ours,
+        sepme_reference,
+        speed,
+        uce,
+    )
 
-    found = [ours.EXACT, ours.MERGED, naive_sum.PEER]
+    others = (naive_sum, uce, speed, sepme_reference)
+    found = [ours.EXACT, ours.MERGED, *(module.PEER for module in others)]
     return {peer.name: peer for peer in found}
