@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,8 +126,14 @@ def main() -> None:
 
 
 def _peak() -> float:
-    """Largest resident memory so far; the system counts in bytes on macOS, else in kilobytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
+    """Largest resident memory so far, in megabytes."""
+    if sys.platform == "win32":
+        import psutil  # noqa: PLC0415
+
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource  # noqa: PLC0415
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
