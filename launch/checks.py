@@ -123,10 +123,17 @@ def _javascript() -> Outcome:
     files = sorted(map(str, Path(cache.REPOSITORY, "tests", "js").glob("*.test.*js")))
     if not files:
         return Outcome("", skipped=1, note="there are none")
-    node = shutil.which("node")
+    node = _node()
     if not node:
         return Outcome("", skipped=1, note="no node was found; install Node.js 20 or newer")
     return _one(subprocess.run([node, "--test", *files], cwd=cache.REPOSITORY).returncode)
+
+
+def _node() -> str | None:
+    """A Node.js: the one that came with Playwright, else the machine's own."""
+    drivers = environment.python().parent.parent.glob("**/site-packages/playwright/driver")
+    own = (driver / name for driver in drivers for name in ("node", "node.exe"))
+    return next((str(path) for path in own if path.is_file()), None) or shutil.which("node")
 
 
 def _print_summary(outcomes: list[Outcome]) -> None:

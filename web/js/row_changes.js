@@ -1,0 +1,85 @@
+// @ts-check
+/**
+ * What a person does with rows: each a function from a state to a new one.
+ *
+ * @typedef {import("./rows.js").Row} Row
+ * @typedef {import("./rows.js").State} State
+ * @typedef {import("./rows.js").Kind} Kind
+ */
+import { allowed, freshRow, listed, nameKey, readRows, writeRows } from "./rows.js";
+
+/** @returns {State} */
+export function changeRow(/** @type {State} */ state, /** @type {number} */ at, /** @type {Partial<Row>} */ change) {
+  const rows = state.rows.map((row, n) => (n === at ? { ...row, ...allowed(row, change) } : row));
+  return { ...state, rows };
+}
+
+/** @returns {State} */
+export function switchAll(/** @type {State} */ state, /** @type {boolean} */ on) {
+  return { ...state, rows: state.rows.map((row) => ({ ...row, on })) };
+}
+
+/** Whether the button for all has to switch on: it does while any is off. */
+export function anyOff(/** @type {Row[]} */ rows) {
+  return rows.some((row) => !row.on);
+}
+
+/** Moves a row to another place; places beyond the ends are the ends. @returns {State} */
+export function moveRow(/** @type {State} */ state, /** @type {number} */ from, /** @type {number} */ to) {
+  const rows = [...state.rows];
+  const [row] = rows.splice(from, 1);
+  rows.splice(Math.min(Math.max(to, 0), rows.length), 0, row);
+  return { ...state, rows };
+}
+
+/** @returns {State} */
+export function removeRow(/** @type {State} */ state, /** @type {number} */ at) {
+  return { ...state, rows: state.rows.filter((_, n) => n !== at) };
+}
+
+/** Adds a file, with the hash it has now if that is known. @returns {State} */
+export function addFile(/** @type {State} */ state, /** @type {string} */ file, sha256 = "") {
+  const row = { ...freshRow(listed(file)), ...(sha256 ? { sha256 } : {}) };
+  return { ...state, rows: [...state.rows, row] };
+}
+
+/** A row for a name, made if there is none. @returns {[State, number]} */
+export function withConcept(/** @type {State} */ state, /** @type {string} */ name) {
+  const at = state.rows.findIndex((row) => nameKey(row.key) === nameKey(name));
+  if (at >= 0) return [state, at];
+  return [{ ...state, rows: [...state.rows, freshRow(name)] }, state.rows.length];
+}
+
+/** Places of the texts that hold every word that is looked for. */
+export function matching(/** @type {string[]} */ texts, /** @type {string} */ wanted) {
+  const words = nameKey(wanted).split(" ");
+  return texts.flatMap((text, at) => (words.every((word) => nameKey(text).includes(word)) ? [at] : []));
+}
+
+/** @returns {State} */
+export function savePreset(/** @type {State} */ state, /** @type {string} */ name, /** @type {Kind} */ kind) {
+  const presets = { ...state.presets, [name]: writeRows(state.rows, kind) };
+  return { ...state, presets };
+}
+
+/** @returns {State} */
+export function deletePreset(/** @type {State} */ state, /** @type {string} */ name) {
+  const presets = Object.fromEntries(Object.entries(state.presets).filter(([other]) => other !== name));
+  return { ...state, presets };
+}
+
+/**
+ * Sets the rows as a preset has them. Files that it does not name are switched off and stay at the
+ * end; concepts that it does not name are on, as everywhere.
+ *
+ * @returns {State}
+ * @throws when the preset cannot be read
+ */
+export function loadPreset(/** @type {State} */ state, /** @type {string} */ name, /** @type {Kind} */ kind) {
+  const wanted = readRows(state.presets[name]);
+  const same = kind === "file" ? listed : nameKey;
+  const named = new Set(wanted.map((row) => same(row.key)));
+  const others = state.rows.filter((row) => !named.has(same(row.key)));
+  const left = others.map((row) => (kind === "file" ? { ...row, on: false } : { ...row, ...freshRow(row.key) }));
+  return { ...state, rows: [...wanted, ...left] };
+}

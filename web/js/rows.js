@@ -1,0 +1,205 @@
+// @ts-check
+/**
+ * The rows of a text widget: read from everything that the server reads, written as JSON.
+ *
+ * The text is the only state. What cannot be read is shown and never written over; what is not
+ * understood (keys of a later version, notes between plain lines) is kept.
+ *
+ * @typedef {object} Row
+ * @property {string} key the file or the concept that it is about
+ * @property {boolean} on
+ * @property {number} strength 1 erases as computed
+ * @property {number} start the part of the sampling in which it acts, 0 to 1
+ * @property {number} end
+ * @property {string} [sha256] of the file that was meant
+ * @property {Record<string, unknown>} [extra] keys that are not ours
+ *
+ * @typedef {"file" | "concept"} Kind files stand in a list, concepts in a table by name
+ *
+ * @typedef {object} State
+ * @property {Row[]} rows
+ * @property {Record<string, unknown>} presets rows as they are written, by the preset's name
+ * @property {Record<string, unknown>} extra keys beside them that are not ours
+ * @property {string} problem why the text cannot be read; empty when it can
+ */
+
+export const VERSION = 1;
+export const STRONGEST = 4;
+
+const NUMBER = String.raw`-?(?:\d+\.?\d*|\.\d+)`;
+const OPTIONS = String.raw`(?:\s+(?:on|off|${NUMBER}|${NUMBER}-${NUMBER}))*`;
+const LINE = new RegExp(`^(?:"([^"]+)"|(.+?\\.safetensors)|(.+?))(${OPTIONS})$`, "i");
+const PART = new RegExp(`^(${NUMBER})-(${NUMBER})$`);
+const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+/** Every spelling of a key that was ever written. */
+const KEYS = new Map(
+  Object.entries({
+    increment: "key", name: "key", concept: "key", file: "key", enabled: "on", on: "on",
+    strength: "strength", start_percent: "start", start: "start", end_percent: "end", end: "end",
+    sha256: "sha256",
+  }),
+);
+const TYPES = { key: "string", on: "boolean", strength: "number", start: "number", end: "number", sha256: "string" };
+
+/** What two spellings of one name have in common: capitals and spaces do not count. */
+export function nameKey(/** @type {string} */ name) {
+  return name.toUpperCase().toLowerCase().trim().split(/\s+/).join(" ");
+}
+
+/** A file's name as the library lists it. */
+export function listed(/** @type {string} */ name) {
+  const path = name.replaceAll("\\", "/");
+  return path.toLowerCase().endsWith(".safetensors") ? path : `${path}.safetensors`;
+}
+
+/** A row as it is before anyone has changed it. @returns {Row} */
+export function freshRow(/** @type {string} */ key) {
+  return { key, on: true, strength: 1, start: 0, end: 1 };
+}
+
+/** The lines of a text field. */
+export function lines(/** @type {string} */ text) {
+  return text.split(LINE_END);
+}
+
+/** Reads a widget's text; never throws. @returns {State} */
+export function readState(/** @type {string} */ text) {
+  try {
+    return /^\s*[{[]/.test(text) ? readJson(text) : readLines(text);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return { rows: [], presets: {}, extra: {}, problem };
+  }
+}
+
+/** The text for the widget. A state with a problem has none: its text has to stay as it is. */
+export function writeState(/** @type {State} */ state, /** @type {Kind} */ kind) {
+  if (state.problem) throw new Error(`Rows that cannot be read are not written: ${state.problem}`);
+  const written = { ...state.extra, version: VERSION, rows: writeRows(state.rows, kind) };
+  const presets = Object.keys(state.presets).length ? { presets: state.presets } : {};
+  return JSON.stringify({ ...written, ...presets }, null, 1);
+}
+
+/** @returns {State} */
+function readLines(/** @type {string} */ text) {
+  const all = lines(text).map((line, at) => /** @type {const} */ ([line.trim(), at + 1]));
+  const notes = all.map(([line]) => line).filter((line) => line.startsWith("#"));
+  const rows = all.filter(([line]) => line && !line.startsWith("#")).map(([line, at]) => readLine(line, at));
+  return { rows, presets: {}, extra: notes.length ? { notes } : {}, problem: "" };
+}
+
+/** @returns {Row} */
+function readLine(/** @type {string} */ line, /** @type {number} */ number) {
+  const found = /** @type {RegExpMatchArray} */ (line.match(LINE));
+  const [, quoted, file, plain, options] = found;
+  /** @type {Record<string, unknown>} */
+  const given = { key: quoted ?? file ?? plain };
+  for (const option of options.toLowerCase().split(/\s+/).filter(Boolean)) {
+    const part = option.match(PART);
+    if (option === "on" || option === "off") given.on = option === "on";
+    else if (part) [given.start, given.end] = [Number(part[1]), Number(part[2])];
+    else given.strength = Number(option);
+  }
+  return checked(given, `Line ${number}, '${line}'`);
+}
+
+/** @returns {State} */
+function readJson(/** @type {string} */ text) {
+  const whole = parsed(text);
+  if (Array.isArray(whole)) return { rows: readRows(whole), presets: {}, extra: {}, problem: "" };
+  const { version = VERSION, rows, presets, ...others } = whole;
+  if (Number.isInteger(version) && version > VERSION)
+    throw new Error(`The rows have version ${version}; this version of SepME reads up to ${VERSION}. Update the SepME nodes to open them; until then they stay as they are.`);
+  const kept = isTable(presets) ? presets : {};
+  if (isTable(rows) || Array.isArray(rows))
+    return { rows: readRows(rows), presets: kept, extra: others, problem: "" };
+  const alone = Object.keys(whole).every((key) => key === "version" || key === "presets");
+  return { rows: alone ? [] : readRows(whole), presets: alone ? kept : {}, extra: {}, problem: "" };
+}
+
+function parsed(/** @type {string} */ text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`The rows are no valid JSON: ${/** @type {Error} */ (error).message}. Correct that place, or write plain lines such as 'name 0.8'.`);
+  }
+}
+
+/** @returns {value is Record<string, unknown>} */
+function isTable(/** @type {unknown} */ value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Rows from a list or a table of them. @returns {Row[]} */
+export function readRows(/** @type {unknown} */ given) {
+  if (Array.isArray(given)) return given.map((value, at) => readRow(undefined, value, at + 1));
+  if (!isTable(given)) throw new Error(`Got ${JSON.stringify(given)}, expected a list or a table of rows.`);
+  return Object.entries(given).map(([key, value], at) => readRow(key, value, at + 1));
+}
+
+/** @returns {Row} */
+function readRow(/** @type {string | undefined} */ key, /** @type {any} */ value, /** @type {number} */ number) {
+  const where = `Row ${number}${key ? `, '${key}'` : ""}`;
+  if (Array.isArray(value) && value.length === 2) [key, value] = value;
+  else if (typeof value === "string" && key === undefined) [key, value] = [value, {}];
+  if (typeof value === "boolean") value = { on: value };
+  else if (typeof value === "number") value = { strength: value };
+  if (!isTable(value))
+    throw new Error(`${where}: got ${JSON.stringify(value)}, expected a switch, a strength or a whole row.`);
+  return checked(key === undefined ? value : { ...value, key }, where);
+}
+
+/** @returns {Row} */
+function checked(/** @type {Record<string, unknown>} */ given, /** @type {string} */ where) {
+  /** @type {any} */
+  const row = freshRow("");
+  /** @type {Record<string, unknown>} */
+  const extra = {};
+  for (const [name, value] of Object.entries(given)) {
+    const known = name === "key" ? "key" : KEYS.get(name);
+    if (!known) extra[name] = value;
+    else if (value !== null) row[known] = typed(known, value, where);
+  }
+  if ("key" in given) row.key = typed("key", given.key, where);
+  row.key = row.key.trim();
+  if (row.sha256 !== undefined) row.sha256 = row.sha256.toLowerCase();
+  const problem = flaw(row);
+  if (problem) throw new Error(`${where}: ${problem}`);
+  return Object.keys(extra).length ? { ...row, extra } : row;
+}
+
+function typed(/** @type {string} */ name, /** @type {any} */ value, /** @type {string} */ where) {
+  const type = /** @type {any} */ (TYPES)[name];
+  if (type === "boolean" && Number.isInteger(value)) return Boolean(value);
+  if (typeof value !== type) throw new Error(`${where}: ${name} is ${JSON.stringify(value)}, expected a ${type}.`);
+  return value;
+}
+
+/** What is wrong with a row; empty when nothing is. */
+function flaw(/** @type {Row} */ row) {
+  if (!row.key) return "it names nothing. Give it a name, or remove it.";
+  if (!(Math.abs(row.strength) <= STRONGEST))
+    return `strength is ${row.strength}, expected between -${STRONGEST} and ${STRONGEST}. If the number belongs to the name, put the name in quotes: "${row.key} …".`;
+  if (!(0 <= row.start && row.start <= row.end && row.end <= 1))
+    return `start is ${row.start} and end ${row.end}, expected 0 <= start <= end <= 1.`;
+  return "";
+}
+
+/** Rows as JSON has them. */
+export function writeRows(/** @type {Row[]} */ rows, /** @type {Kind} */ kind) {
+  const written = rows.map(({ key, extra, ...row }) => /** @type {const} */ ([key, { ...extra, ...row }]));
+  if (kind === "concept") return Object.fromEntries(written);
+  return written.map(([file, row]) => ({ file, ...row }));
+}
+
+/** A change brought into the range that a row allows. @returns {Partial<Row>} */
+export function allowed(/** @type {Row} */ row, /** @type {Partial<Row>} */ change) {
+  /** @type {Partial<Row>} */
+  const kept = { ...change };
+  const clamp = (/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ high) =>
+    Math.round(Math.min(Math.max(value, low), high) * 1000) / 1000;
+  if (kept.strength !== undefined) kept.strength = clamp(kept.strength, -STRONGEST, STRONGEST);
+  if (kept.start !== undefined) kept.start = clamp(kept.start, 0, kept.end ?? row.end);
+  if (kept.end !== undefined) kept.end = clamp(kept.end, kept.start ?? row.start, 1);
+  return Object.values(kept).some((value) => Number.isNaN(value)) ? {} : kept;
+}
