@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.judge import ClipJudge, DemoJudge, Judge
 from bench.peers import Peer, peers
-from bench.quality import algebra, cost, erasing, noise_level, paper, robustness, scenes
+from bench.quality import algebra, choices, cost, erasing, noise_level, paper, robustness, scenes
 from bench.quality.pictures import Amount
 from bench.studio import Studio
 from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task, from_file
@@ -89,6 +89,7 @@ class Bench:
             yield from course.pieces(peers())
         for task, judge in tasks:
             yield from self._algebra(task)
+            yield from self._choices(task, judge)
             yield from self._attacks(task, judge)
         if not (self.quick or self.own):
             yield from self._served()
@@ -127,6 +128,14 @@ class Bench:
 
     def _weights(self) -> Any:
         return self.studio.weights
+
+    def _choices(self, task: Task, judge: Judge) -> Iterator[Piece]:
+        """Settings beside each other; full runs on the demo model only."""
+        for variant in () if self.quick or self.own else choices.VARIANTS:
+            yield (
+                f"{task.name}/choices/{variant}",
+                lambda v=variant: choices.measure(self.studio, task, judge, v),
+            )
 
     def _attacks(self, task: Task, judge: Judge) -> Iterator[Piece]:
         """On the last erasable concept, in the state that all methods are drawn in."""

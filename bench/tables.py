@@ -82,6 +82,9 @@ _SECTIONS: dict[str, Callable[[Pieces], list[str]]] = {
     "Identical to the bit, through a server": quality.identical,
     "Methods of this pack that train: the cat of six objects": quality.trained,
     "Refine beside the paper's procedure, in one process": quality.costs,
+    "Settings beside each other: all concepts erased, how often they are still seen, %": (
+        quality.choices
+    ),
     "Attacks": quality.robustness,
 }
 

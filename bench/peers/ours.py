@@ -12,27 +12,41 @@ from bench.tasks import State, Task
 __all__ = ["EXACT", "MERGED", "increments"]
 
 
-def increments(studio: Studio, task: Task, **settings: Any) -> Any:
-    """The stack of all erasable concepts, computed once."""
+def increments(
+    studio: Studio, task: Task, method: str = "closed form", anchor: str = "", **settings: Any
+) -> Any:
+    """The stack of all erasable concepts, computed once.
+
+    Args:
+        anchor: what all of them fall back to.
+        settings: of `BasisConfig`.
+    """
     from sepme_pack.sepme_core.config import BasisConfig, EraseConfig  # noqa: PLC0415
     from sepme_pack.sepme_core.erase import erase  # noqa: PLC0415
     from sepme_pack.sepme_core.increment import Stack  # noqa: PLC0415
 
-    concepts = _of_the_pack(task)
-    config = EraseConfig(basis=BasisConfig(**settings))
-    found = erase(
-        concepts, concepts.concepts, studio.encode, studio.weights, config, dtype=studio.dtype
-    )
+    concepts = _of_the_pack(task, anchor)
+    config = EraseConfig(method, basis=BasisConfig(**settings))
+    with studio.host.computing():
+        found = erase(
+            concepts,
+            concepts.concepts,
+            studio.encode,
+            studio.weights,
+            config,
+            dtype=studio.dtype,
+            denoiser=studio.denoiser() if method != "closed form" else None,
+        )
     return Stack.of(e.increment for e in found)
 
 
-def _of_the_pack(task: Task) -> Any:
+def _of_the_pack(task: Task, anchor: str) -> Any:
     """In the classes of the pack as the host has loaded it, which are not those of `sepme_core`."""
     from sepme_pack.sepme_core.concepts import Concept, ConceptSet  # noqa: PLC0415
 
     told = task.concept_set()
     return ConceptSet(
-        tuple(Concept(c.name) for c in told.concepts),
+        tuple(Concept(c.name, anchor=anchor) for c in told.concepts),
         templates=told.templates,
         protected_concepts=told.protected_concepts,
         protected_prompts=told.protected_prompts,

@@ -11,6 +11,7 @@ from bench.tasks import OBJECTS_TASK, STYLES_TASK, State, Task
 
 __all__ = [
     "TASKS",
+    "choices",
     "comparison",
     "costs",
     "erased_alone",
@@ -140,6 +141,30 @@ def _largest(told: Mapping[str, Any], key: str) -> float:
     matrix = told[key]
     between = [v for j, row in enumerate(matrix) for i, v in enumerate(row) if i != j]
     return max(*between, *told[f"protected_{key}"])
+
+
+def choices(pieces: Pieces) -> list[str]:
+    """Settings beside each other: what is still seen of the erased concepts, in per cent."""
+    columns = [(task, family) for task in TASKS for family in ("bare", "held-out")]
+    found = {
+        name.removeprefix(f"{task.name}/choices/"): None
+        for task in TASKS
+        for name in pieces
+        if name.startswith(f"{task.name}/choices/")
+    }
+    words = {"bare": "name", "held-out": "unseen"}
+    rows = [
+        f"| | {' | '.join(f'{t.name}: {words[f]}' for t, f in columns)} |",
+        "|---|---|---|---|---|",
+    ]
+    for variant in found:
+        cells = [_cell(pieces.get(f"{t.name}/choices/{variant}"), f) for t, f in columns]
+        rows.append(f"| {variant} | {' | '.join(cells)} |")
+    return rows if found else []
+
+
+def _cell(found: Any, family: str) -> str:
+    return f"{100 * found[family][0] / found[family][1]:.0f}" if found else "–"
 
 
 def robustness(pieces: Pieces) -> list[str]:
