@@ -56,3 +56,13 @@ def page(server: Server, browser: Browser, request: pytest.FixtureRequest) -> It
     with comfy_page(server, browser) as opened:
         yield opened
         opened.screenshot(request.node.name)
+
+
+@pytest.fixture(params=["classic", "nodes-2.0"])
+def either_page(
+    server: Server, browser: Browser, request: pytest.FixtureRequest
+) -> Iterator[ComfyPage]:
+    """The page in one renderer, then in the other; with the screenshot."""
+    with comfy_page(server, browser, nodes_2=request.param == "nodes-2.0") as opened:
+        yield opened
+        opened.screenshot(request.node.name)

@@ -14,14 +14,11 @@ export function changeRow(/** @type {State} */ state, /** @type {number} */ at, 
   return { ...state, rows };
 }
 
-/** @returns {State} */
-export function switchAll(/** @type {State} */ state, /** @type {boolean} */ on) {
-  return { ...state, rows: state.rows.map((row) => ({ ...row, on })) };
-}
-
-/** Whether the button for all has to switch on: it does while any is off. */
-export function anyOff(/** @type {Row[]} */ rows) {
-  return rows.some((row) => !row.on);
+/** Switches all rows, or those at the given places. @returns {State} */
+export function switchAll(/** @type {State} */ state, /** @type {boolean} */ on, /** @type {number[] | null} */ places = null) {
+  const chosen = places && new Set(places);
+  const rows = state.rows.map((row, at) => (!chosen || chosen.has(at) ? { ...row, on } : row));
+  return { ...state, rows };
 }
 
 /** Moves a row to another place; places beyond the ends are the ends. @returns {State} */
@@ -43,11 +40,16 @@ export function addFile(/** @type {State} */ state, /** @type {string} */ file, 
   return { ...state, rows: [...state.rows, row] };
 }
 
-/** A row for a name, made if there is none. @returns {[State, number]} */
-export function withConcept(/** @type {State} */ state, /** @type {string} */ name) {
-  const at = state.rows.findIndex((row) => nameKey(row.key) === nameKey(name));
-  if (at >= 0) return [state, at];
-  return [{ ...state, rows: [...state.rows, freshRow(name)] }, state.rows.length];
+/** Places of rows by what all spellings of their names have in common. */
+export function places(/** @type {Row[]} */ rows) {
+  return new Map(rows.map((row, at) => [nameKey(row.key), at]));
+}
+
+/** With a row for every name: what has none is as before anyone changed it. @returns {State} */
+export function completed(/** @type {State} */ state, /** @type {string[]} */ names) {
+  const known = places(state.rows);
+  const fresh = names.filter((name) => !known.has(nameKey(name))).map(freshRow);
+  return { ...state, rows: [...state.rows, ...fresh] };
 }
 
 /** Places of the texts that hold every word that is looked for. */

@@ -1,0 +1,79 @@
+// @ts-check
+/** Elements, made in one expression. */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, any>} [given] properties; what is none becomes an attribute
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function h(tag, given = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(given)) {
+    if (name in element && name !== "list") /** @type {any} */ (element)[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Calls a function after one that an object may have already; the page offers no other hook. */
+export function after(/** @type {any} */ object, /** @type {string} */ name, /** @type {() => void} */ then) {
+  const before = object[name];
+  object[name] = function (/** @type {unknown[]} */ ...given) {
+    const result = before?.apply(this, given);
+    then();
+    return result;
+  };
+}
+
+/** Runs a function once before the next frame, however often it is asked for. */
+export function oncePerFrame(/** @type {() => void} */ run) {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => {
+      due = false;
+      run();
+    });
+  };
+}
+
+/** Keeps what happens inside an element from the graph below it; the page's shortcuts still work. */
+export function keepFromGraph(/** @type {HTMLElement} */ element) {
+  element.dataset.captureWheel = "true";
+  for (const type of ["pointerdown", "pointermove", "dblclick", "copy", "paste", "cut"])
+    element.addEventListener(type, (event) => event.stopPropagation());
+  element.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+  });
+  element.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+  }, { passive: true });
+}
+
+/** Lets a number be dragged to the left and right. */
+export function draggable(/** @type {HTMLInputElement} */ input, /** @type {number} */ each) {
+  /** @type {{x: number, value: number, moved: boolean} | null} */
+  let from = null;
+  input.addEventListener("pointerdown", (event) => {
+    from = { x: event.clientX, value: Number(input.value), moved: false };
+    input.setPointerCapture(event.pointerId);
+  });
+  input.addEventListener("pointermove", (event) => {
+    if (!from || (!from.moved && Math.abs(event.clientX - from.x) < 4)) return;
+    from.moved = true;
+    const value = from.value + Math.round((event.clientX - from.x) / 4) * each;
+    const [low, high] = [Number(input.min), Number(input.max)];
+    input.value = String(Math.round(Math.min(Math.max(value, low), high) * 100) / 100);
+  });
+  input.addEventListener("pointerup", () => {
+    if (from?.moved) {
+      input.dispatchEvent(new Event("change"));
+      input.blur();
+    }
+    from = null;
+  });
+}

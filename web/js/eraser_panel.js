@@ -1,0 +1,94 @@
+// @ts-check
+/**
+ * The rows of SepME Eraser: one for every line of its concepts.
+ *
+ * @typedef {import("./row_line.js").Item} Item
+ * @typedef {import("./curve.js").Progress} Progress
+ */
+import { conceptLines, signature } from "./concepts.js";
+import { CurveView } from "./curve_view.js";
+import { Panel } from "./panel.js";
+import { completed, places } from "./row_changes.js";
+import { freshRow, nameKey } from "./rows.js";
+import { TextWidget } from "./text_widget.js";
+import { t } from "./words.js";
+
+const NOT_COMPUTED = "Not computed yet: it will be with the next run.";
+
+export class EraserPanel {
+  /** @param {any} node @param {import("./panel.js").Host} host */
+  constructor(node, host) {
+    this.rows = new TextWidget(node, "rows", "concept");
+    this.concepts = new TextWidget(node, "concepts", "concept");
+    /** @type {Map<string, any>} what the server told of each concept */
+    this.told = new Map();
+    this.toldOf = ""; // the concepts that this was about
+    this.panel = new Panel(this.model(), host, { ordered: false });
+    this.curve = new CurveView();
+    this.panel.element.append(this.curve.element);
+    this.rows.hide();
+  }
+
+  /** What the panel has to be drawn anew for. */
+  get seen() {
+    return `${this.rows.linked}\n${this.rows.text}\n\n${this.concepts.linked}\n${this.concepts.text}`;
+  }
+
+  /** @returns {import("./panel.js").Model} */
+  model() {
+    const { rows } = this;
+    return {
+      kind: "concept",
+      text: () => rows.text,
+      setText: (text) => { rows.text = text; },
+      state: () => rows.state,
+      write: (state) => { rows.state = state; },
+      complete: () => completed(rows.state, this.lines().filter((line) => !line.problem).map((line) => line.name)),
+      items: () => this.items(),
+      placeOf: (state, item) => places(state.rows).get(nameKey(item.row.key)) ?? -1,
+      linked: () => rows.linked,
+    };
+  }
+
+  lines() {
+    return this.concepts.linked ? [] : conceptLines(this.concepts.text);
+  }
+
+  /** @returns {Item[]} */
+  items() {
+    const { rows } = this.rows.state;
+    const known = places(rows);
+    const lines = this.lines();
+    const stale = signature(lines) !== this.toldOf;
+    return lines.map((line, index) => {
+      const row = rows[known.get(nameKey(line.name)) ?? -1] ?? freshRow(line.name || line.text);
+      if (line.problem) return { index, label: line.text, row, state: "unreadable", text: `Line ${line.number}: ${line.problem}`, done: 0 };
+      return { index, label: line.name, row, ...this.stateOf(line.name, row.on, stale) };
+    });
+  }
+
+  stateOf(/** @type {string} */ name, /** @type {boolean} */ on, /** @type {boolean} */ stale) {
+    const told = this.told.get(nameKey(name));
+    if (!on) return { state: "off", text: "", done: 0 };
+    if (stale || !told || told.state === "off") return { state: "new", text: t(NOT_COMPUTED), done: 0 };
+    return { state: told.state, text: told.text, done: told.step / Math.max(told.max_steps, 1) };
+  }
+
+  /** Takes in what the server tells of a row. */
+  tell(/** @type {any} */ row) {
+    this.toldOf = signature(this.lines());
+    this.told.set(nameKey(row.concept), row);
+    this.panel.refreshSoon();
+  }
+
+  progress(/** @type {Progress} */ at) {
+    this.curve.add(at);
+  }
+
+  /** Forgets what never came to an end. */
+  ended() {
+    for (const [name, row] of this.told) if (row.state === "computing") this.told.delete(name);
+    this.curve.clear();
+    this.panel.refreshSoon();
+  }
+}

@@ -1,0 +1,43 @@
+// @ts-check
+/** Finding and making nodes in the page's graph. */
+
+/** The node that an execution id such as `1:2:3` means: a node within subgraphs. */
+export function nodeOf(/** @type {any} */ root, /** @type {string} */ executionId) {
+  let graph = root;
+  let node = null;
+  for (const id of String(executionId).split(":")) {
+    node = graph?.getNodeById?.(Number(id)) ?? graph?.getNodeById?.(id) ?? null;
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
+/** Adds a node that loads a file. */
+export function addLoader(/** @type {any} */ app, /** @type {string} */ file, /** @type {[number, number]} */ place) {
+  const node = /** @type {any} */ (window).LiteGraph.createNode("SepME_Load");
+  node.pos = place;
+  const { graph } = app.canvas;
+  graph.add(node);
+  const widget = node.widgets.find((/** @type {any} */ each) => each.name === "increment");
+  const { values } = widget.options;
+  if (Array.isArray(values) && !values.includes(file)) values.push(file);
+  widget.value = file;
+  graph.setDirtyCanvas(true, true);
+  return node;
+}
+
+/** The middle of what is visible. @returns {[number, number]} */
+export function middle(/** @type {any} */ { canvas }) {
+  const box = canvas.canvas.getBoundingClientRect();
+  const { scale, offset } = canvas.ds;
+  return [box.width / 2 / scale - offset[0] - 100, box.height / 2 / scale - offset[1] - 40];
+}
+
+/** Where something was dropped, in the graph, and the node there if there is one. */
+export function dropPlace(/** @type {any} */ { canvas }, /** @type {DragEvent} */ event) {
+  const box = canvas.canvas.getBoundingClientRect();
+  const { scale, offset } = canvas.ds;
+  /** @type {[number, number]} */
+  const place = [(event.clientX - box.left) / scale - offset[0], (event.clientY - box.top) / scale - offset[1]];
+  return { place, node: canvas.graph.getNodeOnPos?.(...place) ?? null };
+}

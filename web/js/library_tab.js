@@ -1,0 +1,108 @@
+// @ts-check
+/**
+ * The sidebar's list of all increment files.
+ *
+ * @typedef {import("./library_client.js").Entry} Entry
+ */
+import { h, oncePerFrame } from "./dom.js";
+import { matching } from "./row_changes.js";
+import { FILE_TYPE } from "./stack_panel.js";
+import { WindowedList } from "./windowed_list.js";
+import { t } from "./words.js";
+
+const CARD = 84;
+
+export class LibraryTab {
+  /**
+   * @param {import("./library_client.js").LibraryClient} library
+   * @param {import("./panel.js").Host} host
+   * @param {(file: string) => void} use puts a file into the graph
+   */
+  constructor(library, host, use) {
+    this.library = library;
+    this.host = host;
+    this.use = use;
+    /** @type {Entry[]} */
+    this.shown = [];
+    this.filter = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter"), oninput: () => this.draw() });
+    this.note = h("p", { className: "sepme-problem", role: "status" });
+    this.list = new WindowedList(() => this.card(), CARD);
+    const refresh = action("⟳", t("Refresh"), () => library.refresh());
+    const tools = h("div", { className: "sepme-tools" }, this.filter, refresh);
+    this.element = h("div", { className: "sepme-panel sepme-library sepme-parts" }, tools, this.note, this.list.element);
+    this.refresh = oncePerFrame(() => this.draw());
+  }
+
+  open(/** @type {HTMLElement} */ container) {
+    container.style.height = "100%";
+    container.append(this.element);
+    this.library.listen(this.refresh);
+    this.library.refresh();
+  }
+
+  close() {
+    this.library.forget(this.refresh);
+    this.element.remove();
+  }
+
+  draw() {
+    const { files, problem, writable, loaded } = this.library;
+    const texts = files.map((entry) => `${entry.file} ${entry.concept} ${entry.family} ${entry.problem}`);
+    this.shown = matching(texts, this.filter.value).map((at) => files[at]);
+    const empty = loaded && !files.length ? "There are no files in models/sepme yet: SepME Save puts them there." : "";
+    const locked = writable ? "" : "models/sepme is read-only: nothing can be renamed or deleted.";
+    this.note.textContent = problem || empty || locked;
+    this.note.hidden = !this.note.textContent;
+    this.list.show(this.shown.length);
+  }
+
+  card() {
+    /** @type {Entry} */
+    let entry;
+    const picture = h("img", { alt: "", loading: "lazy", draggable: false });
+    const [concept, file, facts] = [h("strong"), h("span"), h("small")];
+    const add = action("+", t("Add"), () => this.use(entry.file));
+    const rename = action("✎", t("Rename"), () => this.rename(entry));
+    const remove = action("🗑", t("Delete"), () => this.remove(entry));
+    const words = h("div", { className: "sepme-words" }, concept, file, facts);
+    const element = h("div", { className: "sepme-card", draggable: true }, picture, words, add, rename, remove);
+    element.addEventListener("dragstart", (event) => event.dataTransfer?.setData(FILE_TYPE, entry.file));
+    const draw = (/** @type {number} */ index) => {
+      if (entry === this.shown[index]) return;
+      entry = this.shown[index];
+      picture.style.visibility = entry.thumbnail ? "" : "hidden";
+      if (entry.thumbnail) picture.src = this.library.picture(entry);
+      else picture.removeAttribute("src");
+      concept.textContent = entry.concept || "?";
+      file.textContent = file.title = entry.file;
+      facts.textContent = facts.title = entry.problem || described(entry);
+      element.classList.toggle("sepme-has-problem", Boolean(entry.problem));
+      add.disabled = Boolean(entry.problem);
+      rename.disabled = remove.disabled = !this.library.writable;
+    };
+    return { element, draw };
+  }
+
+  async rename(/** @type {Entry} */ { file }) {
+    const stem = /** @type {string} */ (file.split("/").pop()).replace(/\.safetensors$/i, "");
+    const name = await this.host.prompt(t("Rename"), t("New name"), stem);
+    if (name && name !== stem) await this.library.rename(file, name).catch(this.host.complain);
+  }
+
+  async remove(/** @type {Entry} */ { file }) {
+    if (await this.host.confirm(t("Delete"), `${file} → models/sepme/trash`))
+      await this.library.remove(file).catch(this.host.complain);
+  }
+}
+
+/** What tells files apart, in one line. */
+export function described(/** @type {Entry} */ { family, method, size, modified, leak }) {
+  const date = new Date(modified * 1000).toLocaleDateString();
+  const large = size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+  const told = leak ? `leak ${leak.exact.toPrecision(1)}` : "";
+  return [family, large, date, method, told].filter(Boolean).join(" · ");
+}
+
+function action(/** @type {string} */ sign, /** @type {string} */ title, /** @type {() => void} */ onclick) {
+  return h("button", { type: "button", title, "aria-label": title, onclick }, sign);
+}

@@ -1,0 +1,114 @@
+// @ts-check
+/**
+ * One row on the screen.
+ *
+ * @typedef {object} Item a row as it is shown
+ * @property {number} index its place
+ * @property {string} label
+ * @property {import("./rows.js").Row} row
+ * @property {string} state
+ * @property {string} text what a person should know
+ * @property {number} done 0 to 1 while computing
+ *
+ * @typedef {object} Actions
+ * @property {(index: number) => Item} item the row at a place of the list
+ * @property {(item: Item, change: Partial<import("./rows.js").Row>) => void} change
+ * @property {((item: Item, to: number) => void) | null} move null where the order has no meaning
+ * @property {((item: Item) => void) | null} remove
+ * @property {(clientY: number) => Item} below the row below a point of the screen
+ */
+import { draggable, h } from "./dom.js";
+import { STRONGEST } from "./rows.js";
+import { t } from "./words.js";
+
+/** Which colour a state has; the word is always there too. */
+const TONES = new Map(
+  Object.entries({
+    ready: "good", computing: "busy", leaking: "warn", doubled: "warn", replaced: "warn",
+    refused: "bad", missing: "bad", corrupt: "bad", mismatch: "bad", unreadable: "bad",
+  }),
+);
+
+/** @returns {import("./windowed_list.js").Line} */
+export function rowLine(/** @type {Actions} */ actions) {
+  /** @type {Item} */
+  let item;
+  const on = h("input", { type: "checkbox", className: "sepme-on" });
+  const label = h("span", { className: "sepme-label" });
+  const state = h("span", { className: "sepme-state" });
+  const numbers = {
+    strength: number("sepme-strength", -STRONGEST, STRONGEST),
+    start: number("sepme-part", 0, 1),
+    end: number("sepme-part", 0, 1),
+  };
+  const element = h("div", { className: "sepme-row" }, on, label, ...Object.values(numbers), state);
+  if (actions.move) element.prepend(handle(() => item, element, actions));
+  if (actions.remove) element.append(remover(() => actions.remove?.(item)));
+  on.addEventListener("change", () => actions.change(item, { on: on.checked }));
+  for (const [name, input] of Object.entries(numbers))
+    input.addEventListener("change", () => {
+      actions.change(item, { [name]: input.value === "" ? NaN : Number(input.value) });
+      input.value = String(/** @type {any} */ (item.row)[name]);
+    });
+
+  function draw(/** @type {number} */ index) {
+    const before = item;
+    item = actions.item(index);
+    on.checked = item.row.on;
+    on.disabled = item.state === "unreadable";
+    on.setAttribute("aria-label", `${t("on")}: ${item.label}`);
+    label.textContent = label.title = item.label;
+    for (const [name, input] of Object.entries(numbers)) {
+      const typing = input === document.activeElement && before?.label === item.label;
+      if (!typing) input.value = String(/** @type {any} */ (item.row)[name]);
+      input.title = t(name);
+      input.setAttribute("aria-label", `${t(name)}: ${item.label}`);
+    }
+    state.textContent = t(item.state);
+    state.title = item.text;
+    state.dataset.tone = TONES.get(item.state) ?? "none";
+    state.style.setProperty("--done", `${Math.round(item.done * 100)}%`);
+    element.dataset.state = item.state;
+    element.classList.toggle("sepme-is-off", !item.row.on);
+  }
+  return { element, draw };
+}
+
+function number(/** @type {string} */ className, /** @type {number} */ min, /** @type {number} */ max) {
+  const input = h("input", { type: "number", className, min, max, step: 0.05 });
+  draggable(input, 0.05);
+  return input;
+}
+
+function remover(/** @type {() => void} */ remove) {
+  const title = t("Remove");
+  return h("button", { type: "button", className: "sepme-remove", title, "aria-label": title, onclick: remove }, "×");
+}
+
+/** What a row is dragged by, or moved with Alt and the arrows from anywhere in it. */
+function handle(/** @type {() => Item} */ item, /** @type {HTMLElement} */ element, /** @type {Actions} */ actions) {
+  const title = t("Drag, or press Alt with the up or down arrow");
+  const button = h("button", { type: "button", className: "sepme-handle", title, "aria-label": title }, "⠿");
+  let dragged = false;
+  element.addEventListener("keydown", (event) => {
+    const by = event.altKey ? { ArrowUp: -1, ArrowDown: 1 }[event.key] : undefined;
+    if (by === undefined) return;
+    event.preventDefault();
+    actions.move?.(item(), item().index + by);
+  });
+  button.addEventListener("pointerdown", (event) => {
+    dragged = true;
+    button.setPointerCapture(event.pointerId);
+    element.classList.add("sepme-dragged");
+  });
+  const end = (/** @type {PointerEvent} */ event) => {
+    if (!dragged) return;
+    dragged = false;
+    element.classList.remove("sepme-dragged");
+    const to = actions.below(event.clientY);
+    if (event.type === "pointerup" && to.index !== item().index) actions.move?.(item(), to.index);
+  };
+  button.addEventListener("pointerup", end);
+  button.addEventListener("pointercancel", end);
+  return button;
+}

@@ -1,0 +1,143 @@
+// @ts-check
+/** SepME in ComfyUI's page: rows for its nodes, and the library in the sidebar. */
+// @ts-ignore: the page serves it
+import { api } from "../../scripts/api.js";
+// @ts-ignore: the page serves it
+import { app } from "../../scripts/app.js";
+import { after, h } from "./js/dom.js";
+import { EraserPanel } from "./js/eraser_panel.js";
+import { addLoader, dropPlace, middle, nodeOf } from "./js/graph.js";
+import { LibraryClient } from "./js/library_client.js";
+import { LibraryTab } from "./js/library_tab.js";
+import { FILE_TYPE, StackPanel } from "./js/stack_panel.js";
+import { speak, t } from "./js/words.js";
+
+const PAUSE = 200; // milliseconds between two looks: values change by many ways, of which few tell
+
+const library = new LibraryClient(api);
+/** @type {Map<any, StackPanel | EraserPanel>} the panels of all nodes that are in a graph */
+const panels = new Map();
+
+/** @type {import("./js/panel.js").Host} */
+const host = {
+  prompt: (title, message, defaultValue = "") => app.extensionManager.dialog.prompt({ title, message, defaultValue }),
+  confirm: async (title, message) => Boolean(await app.extensionManager.dialog.confirm({ title, message, type: "delete" })),
+  complain: (error) => app.extensionManager.toast.add({ severity: "error", summary: "SepME", detail: error instanceof Error ? error.message : String(error), life: 8000 }),
+  changed: () => {
+    app.canvas?.setDirty(true, true);
+    app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+  },
+};
+
+app.registerExtension({
+  name: "SepME",
+  setup() {
+    speak(String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en"));
+    document.head.append(h("link", { rel: "stylesheet", href: new URL("./sepme.css", import.meta.url).href }));
+    listen();
+    addTab();
+    document.addEventListener("dragover", (event) => allowDrop(event));
+    document.addEventListener("drop", (event) => drop(event));
+    setInterval(look, PAUSE);
+  },
+  nodeCreated(/** @type {any} */ node) {
+    if (node.comfyClass === "SepME_LoadStack") show(node, new StackPanel(node, host, library));
+    if (node.comfyClass === "SepME_Eraser") show(node, new EraserPanel(node, host));
+  },
+});
+
+/** Puts a panel on its node, as a widget behind all others: those are saved by their places. */
+function show(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ made) {
+  const { panel } = made;
+  const widget = node.addDOMWidget("sepme_rows", "sepme_rows", panel.element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => panel.minHeight,
+  });
+  widget.serialize = false;
+  after(node, "onAdded", () => {
+    panels.set(node, made);
+    if (made instanceof StackPanel) library.listen(panel.refreshSoon);
+  });
+  after(node, "onRemoved", () => {
+    panels.delete(node);
+    library.forget(panel.refreshSoon);
+  });
+}
+
+/** Draws the panels anew whose text has changed, whoever has changed it. */
+function look() {
+  for (const [node, made] of panels) {
+    const { seen, panel } = made;
+    if (panel.element.dataset.seen === seen || !panel.element.isConnected) continue;
+    panel.element.dataset.seen = seen;
+    panel.refresh();
+    fit(node);
+  }
+}
+
+/** Makes a node as large as its rows need; never smaller. */
+function fit(/** @type {any} */ node) {
+  const [width, height] = node.computeSize();
+  if (node.size[0] < width || node.size[1] < height)
+    node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], height)]);
+}
+
+function listen() {
+  const panelOf = (/** @type {string} */ id) => panels.get(nodeOf(app.rootGraph ?? app.graph, id));
+  api.addEventListener("sepme.row", (/** @type {any} */ { detail }) => panelOf(detail.node)?.tell(detail));
+  api.addEventListener("sepme.progress", (/** @type {any} */ { detail }) => panelOf(detail.node)?.progress(detail));
+  api.addEventListener("sepme.library", () => library.refresh());
+  api.addEventListener("executed", (/** @type {any} */ { detail }) => {
+    const made = panelOf(detail.node);
+    for (const row of detail.output?.sepme_rows ?? []) made?.tell(row);
+    made?.ended();
+  });
+  for (const end of ["execution_error", "execution_interrupted", "reconnected"])
+    api.addEventListener(end, () => panels.forEach((made) => made.ended()));
+  api.addEventListener("reconnected", () => library.refresh());
+}
+
+function addTab() {
+  /** @type {LibraryTab | null} */
+  let tab = null;
+  app.extensionManager.registerSidebarTab({
+    id: "sepme-library",
+    icon: "pi pi-eraser",
+    title: "SepME",
+    tooltip: t("Erased concepts"),
+    type: "custom",
+    render: (/** @type {HTMLElement} */ container) => {
+      tab ??= new LibraryTab(library, host, use);
+      tab.open(container);
+    },
+    destroy: () => tab?.close(),
+  });
+}
+
+/** Adds a file to the selected stack, else to the graph. */
+function use(/** @type {string} */ file) {
+  const selected = Object.values(app.canvas.selected_nodes ?? {});
+  const made = selected.map((node) => panels.get(node)).find((each) => each instanceof StackPanel);
+  if (made instanceof StackPanel) made.add(file);
+  else addLoader(app, file, middle(app));
+  host.changed();
+}
+
+const carriesFile = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes(FILE_TYPE);
+const onGraph = (/** @type {Event} */ { target }) => target === app.canvas?.canvas || target instanceof Element && target.closest("[data-node-id], .lg-node, #graph-canvas-container, .graph-canvas-container, #graph-canvas");
+
+function allowDrop(/** @type {DragEvent} */ event) {
+  if (carriesFile(event) && onGraph(event)) event.preventDefault();
+}
+
+function drop(/** @type {DragEvent} */ event) {
+  if (!carriesFile(event) || !onGraph(event) || event.defaultPrevented) return;
+  event.preventDefault();
+  const file = /** @type {DataTransfer} */ (event.dataTransfer).getData(FILE_TYPE);
+  const { place, node } = dropPlace(app, event);
+  const made = panels.get(node);
+  if (made instanceof StackPanel) made.add(file);
+  else addLoader(app, file, place);
+  host.changed();
+}
