@@ -26,7 +26,7 @@ GRAPH = """() => {
     const eraser = add("SepME_Eraser", 350);
     const preview = add("PreviewAny", 850);
     // The general list is hundreds of captions to encode: minutes on a busy machine without GPU.
-    eraser.widgets.find((widget) => widget.name === "preserve_list").value = "";
+    eraser.widgets.find((widget) => widget.name === "preserve_list").value = "none";
     loader.connect(0, eraser, 0);
     loader.connect(1, eraser, 1);
     eraser.connect(2, preview, 0);

@@ -146,7 +146,8 @@ def test_library_shows_adds_renames_and_throws_away(page, shelf, base_directory)
     page.wait_for_nodes(2)
     loader = "() => app.graph.nodes.find((node) => node.type === 'SepME_Load').widgets[0].value"
     assert page.script(loader) == FILES[2]
-    cards.drag_to(page.page.locator(".sepme-list").first)
+    cards.drag_to(page.page.get_by_label("Add a file"))
+    assert written(page) == [(FILES[2], True)]
     cards.get_by_label("Rename").click()
     page.page.locator("[role=dialog] input").fill("rocket two")
     page.page.keyboard.press("Enter")
