@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 __all__ = ["recomputing", "within_memory"]
 
 # What a pass remembers for its gradients, in elements per latent pixel and picture: 155 000 on
-# SDXL, 90 000 on SD1.5. With blocks run again it is 18 000 and 14 000.
+# SDXL, 90 000 on SD1.5. With blocks run again it is 14 000 and 18 000.
 REMEMBERED = 160_000
 
 
@@ -26,7 +26,7 @@ def within_memory(
 ) -> AbstractContextManager[None]:
     """Where a call with gradients does not fit into the free memory, its blocks run again.
 
-    Only there: a step then takes up to a third longer.
+    Only there: a step then takes half as long again (docs/speed.md).
 
     Args:
         x: noised latents, `[n, channels, ...]`.
