@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from bench.peers import speed, uce
+from bench.peers import esd, fmn, speed, uce
 from bench.peers.prompts import kept_names, phrasings
+from bench.peers.training import Batch
 from bench.tasks import OBJECTS_TASK, STYLES_TASK
 
 D_OUT, D_TEXT = 12, 24
@@ -91,6 +92,29 @@ def test_speed_augments_along_what_the_layer_hears_least():
     least = torch.linalg.svdvals(w)[-1]
     assert torch.allclose((shift @ w.T).norm(dim=1), least * shift.norm(dim=1))
     assert shift.norm() > 1
+
+
+def test_esd_aims_at_the_opposite_of_the_concept():
+    eps, uncond = rows(2, 0), rows(2, 1)
+    prompt = phrasings(OBJECTS_TASK, "cat")[0]
+    aim = esd.target(Batch(prompt, eps, eps[:, 0], eps, uncond))
+    assert torch.allclose(aim - uncond, -esd.ETA * (eps - uncond))
+
+
+def test_fmn_reads_the_probabilities_that_attention_uses():
+    q, k, v = (rows(2 * n, seed, 8).view(2, n, 8) for n, seed in ((9, 0), (5, 1), (5, 2)))
+    found = fmn.attention(q, k, n_heads=2)
+    assert found.shape == (2, 2, 9, 5)
+    split = [t.float().unflatten(-1, (2, 4)).transpose(1, 2) for t in (q, k, v)]
+    expected = torch.nn.functional.scaled_dot_product_attention(*split)
+    assert torch.allclose(found @ split[2], expected, atol=1e-6)
+
+
+def test_fmn_counts_the_named_tokens_of_every_layer():
+    layers = [torch.rand(2, 2, 9, 5), torch.rand(2, 2, 4, 5)]
+    squares = sum(float(p[..., t].square().sum()) for p in layers for t in (1, 4))
+    assert float(fmn.re_steering(layers, [1, 4])) == pytest.approx(squares**0.5)
+    assert fmn.re_steering(layers, [1]) < fmn.re_steering(layers, [1, 4])
 
 
 @pytest.mark.parametrize("task", [OBJECTS_TASK, STYLES_TASK], ids=lambda t: t.name)

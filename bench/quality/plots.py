@@ -28,7 +28,8 @@ INK, PALE = "#1f2937", "#e5e7eb"
 def grid(pieces: Pieces, strips: Path, task: Task) -> Figure | None:
     """Every method's pictures: all concepts erased, and some given back, one column a concept."""
     states = [task.scenes["1"][0], task.scenes["1"][-1]]
-    names = [n for n in methods(pieces, task, states[0]) if _strip(strips, task, states[0], n)]
+    drawn = dict.fromkeys(n for state in states for n in methods(pieces, task, state))
+    names = [n for n in drawn if any(_strip(strips, task, s, n) is not None for s in states)]
     if not names:
         return None
     height = 0.62 * (len(names) + 1) + 0.9

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.judge import DemoJudge
-from bench.peers import peers, sepme_reference
+from bench.peers import peers, sepme_reference, training
 from bench.studio import Request, Studio
 from bench.tasks import OBJECTS_TASK
 from launch.demo import checkpoint
@@ -33,6 +33,7 @@ def cats(studio):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
+    monkeypatch.setattr(training, "N_STEPS", 8)
     monkeypatch.setattr(sepme_reference, "MIN_STEPS", 60)
 
 
