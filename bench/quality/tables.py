@@ -47,8 +47,8 @@ def comparison(pieces: Pieces, task: Task, state: State) -> list[str]:
     if not found:
         return []
     rows = [
-        "| method | ACC_e name | ACC_e unseen | ACC_r | ACC_s | ACC_g | **H_o** "
-        "| H_o, floor counted | identical: restored / protected / unlisted "
+        "| method | ACC_e name | ACC_e unseen | ACC_r | ACC_s | ACC_g | **H_o above the floor** "
+        "| H_o plain | identical: restored / protected / unlisted "
         "| seconds for the next set |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
