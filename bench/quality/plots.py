@@ -43,10 +43,9 @@ def grid(pieces: Pieces, strips: Path, task: Task) -> Figure | None:
         _label(axes[0, column], task, title)
         for row, name in enumerate(names, 1):
             picture = _strip(strips, task, state, name)
-            if picture is not None:
-                _show(axes[row, column], picture, name if column == 0 else "")
-            else:
-                axes[row, column].axis("off")
+            blank = np.full_like(untouched, 255)  # a method that was not drawn in this state
+            label = name if column == 0 else ""
+            _show(axes[row, column], blank if picture is None else picture, label)
     return figure
 
 
