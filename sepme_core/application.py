@@ -83,8 +83,9 @@ class StackBranch:
     """
 
     def __init__(self, stack: Stack, device: torch.device | str = "cpu") -> None:
-        self._low_rank = [_Row(e, device) for e in stack.active() if e.increment.separable]
-        self._full = _full_weights(stack, device)
+        with torch.inference_mode(False):  # a host draws in it; gradients may be asked for later
+            self._low_rank = [_Row(e, device) for e in stack.active() if e.increment.separable]
+            self._full = _full_weights(stack, device)
         self._text_only = {module for row in self._low_rank for module in row.coef}
         self._input: Tensor | None = None
         self._effect = _Effect([])

@@ -115,7 +115,7 @@ def _check_format(metadata: Mapping[str, str]) -> None:
     if version is None:
         raise IncrementFileError(
             "it is a safetensors file, but not an increment: it has no 'sepme.format'. "
-            "Use a file written by the Save Increments node."
+            "Use a file written by the SepME Save node."
         )
     if not version.isdecimal() or not 1 <= int(version) <= FORMAT_VERSION:
         raise IncrementFileError(

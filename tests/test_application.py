@@ -466,3 +466,17 @@ def test_what_was_kept_while_drawing_can_be_used_while_computing():
     branch.begin()
     (leaf + branch("block.to_k", e)).sum().backward()
     assert leaf.grad > 0
+
+
+def test_branch_made_in_inference_mode_lets_gradients_through_afterwards():
+    """A host draws in inference mode; whoever trains with the same model comes later."""
+    embeddings = ENCODER.batch("cat").requires_grad_()
+    with torch.inference_mode():
+        branch = StackBranch(Stack.of([increments()["cat"]]))
+        branch.begin()
+        branch("block.to_k", ENCODER.batch("cat"))
+    branch.begin()
+    addend = branch("block.to_k", embeddings)
+    assert addend is not None
+    addend.sum().backward()
+    assert embeddings.grad is not None and embeddings.grad.abs().sum() > 0
