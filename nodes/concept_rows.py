@@ -19,7 +19,7 @@ from ..sepme_core.spelling import NameFinder
 from . import host
 from .computing import compute
 from .kept import Kept, Refusal
-from .rows import Row
+from .rows import Row, row_event
 from .session import open_session
 
 __all__ = ["ConceptRow", "compute_missing", "concept_rows", "rows_report"]
@@ -81,15 +81,8 @@ class ConceptRow:
 
     def event(self, number: int, *, merged: bool) -> dict[str, Any]:
         """What the page is told."""
-        return {
-            "row": number,
-            "file": "",
-            "concept": self.concept.name,
-            "state": self.state(merged=merged),
-            "text": self.text(merged=merged),
-            "step": 0,
-            "max_steps": 0,
-        }
+        state, text = self.state(merged=merged), self.text(merged=merged)
+        return row_event(number, state, text, concept=self.concept.name)
 
 
 def _leak(increment: Increment, merged: bool) -> float:
@@ -160,9 +153,14 @@ class _RowProgress(host.NodeProgress):
         """See `NodeProgress`; what is not trained is done before a bar would help."""
         super().tell(at)
         if at.statistic is not None and at.concept in self._names:
-            row = {"row": self._names.index(at.concept), "file": "", "concept": at.concept}
-            where = {"step": at.step, "max_steps": at.max_steps}
-            host.send("sepme.row", {**row, "state": "computing", "text": "", **where})
+            row = row_event(
+                self._names.index(at.concept),
+                "computing",
+                concept=at.concept,
+                step=at.step,
+                max_steps=at.max_steps,
+            )
+            host.send("sepme.row", row)
 
 
 def _results(

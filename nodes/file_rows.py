@@ -10,13 +10,12 @@ from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment, Stack, StackEntry
 from ..sepme_core.strangers import same_concept, unknown
 from . import files
-from .rows import Row, parse_rows
+from .rows import Row, parse_rows, row_event
 
 __all__ = ["LoadedRow", "load_rows", "read_file_rows", "refuse_bad", "rows_report"]
 
 BAD = ("missing", "corrupt", "mismatch")
 """States of rows that would silently not be erased if they were left out."""
-ENDING = ".safetensors"
 _MOST = 20  # rows named in an error
 _N_NAMED = 5
 
@@ -50,15 +49,8 @@ class LoadedRow:
 
     def event(self, number: int) -> dict[str, Any]:
         """What the page is told."""
-        return {
-            "row": number,
-            "file": self.row.key,
-            "concept": self.increment.concept.name if self.increment else "",
-            "state": self.state,
-            "text": self.text,
-            "step": 0,
-            "max_steps": 0,
-        }
+        concept = self.increment.concept.name if self.increment else ""
+        return row_event(number, self.state, self.text, concept=concept, file=self.row.key)
 
 
 def read_file_rows(text: str) -> tuple[Row, ...]:
@@ -72,7 +64,7 @@ def read_file_rows(text: str) -> tuple[Row, ...]:
 
 def _listed(name: str) -> str:
     name = name.replace("\\", "/")
-    return name if name.casefold().endswith(ENDING) else name + ENDING
+    return name if name.casefold().endswith(files.ENDING) else name + files.ENDING
 
 
 def load_rows(rows: Sequence[Row], stack: Stack) -> list[LoadedRow]:

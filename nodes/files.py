@@ -14,6 +14,7 @@ from ..sepme_core.increment import Increment
 from ..sepme_core.increment_file import read_increment
 
 __all__ = [
+    "ENDING",
     "NO_INCREMENTS",
     "TRASH",
     "cache_folder",
@@ -32,6 +33,7 @@ __all__ = [
 
 FOLDER = "sepme"
 CACHE, TRASH = "cache", "trash"
+ENDING = ".safetensors"
 NO_INCREMENTS = (CACHE, TRASH, "preserve")
 """Folders of the model folder that hold something else."""
 

@@ -14,7 +14,6 @@ from . import files
 
 __all__ = ["PICTURES", "list_library"]
 
-ENDING = ".safetensors"
 PICTURES = (".webp", ".jpg", ".jpeg", ".png")
 """Endings of a thumbnail beside its file; the first one found is shown."""
 _ABSENT = {
@@ -58,8 +57,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str, bo
         if entry.is_dir(follow_symlinks=False):
             if name not in files.NO_INCREMENTS and not entry.name.startswith("."):
                 yield from _walk(folder / entry.name, f"{name}/")
-        elif entry.name.endswith(ENDING):
-            stem = entry.name.removesuffix(ENDING)
+        elif entry.name.endswith(files.ENDING):
+            stem = entry.name.removesuffix(files.ENDING)
             yield entry, name, any(stem + ending in names for ending in PICTURES)
 
 

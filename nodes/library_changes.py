@@ -14,7 +14,8 @@ from PIL import Image
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.safetensors_file import write_atomically
 from . import files
-from .library import ENDING, PICTURES
+from .files import ENDING
+from .library import PICTURES
 
 __all__ = [
     "MOST_BYTES",

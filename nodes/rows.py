@@ -15,7 +15,7 @@ from typing import Any
 
 from ..sepme_core.errors import ConceptError
 
-__all__ = ["VERSION", "Row", "parse_rows"]
+__all__ = ["VERSION", "Row", "parse_rows", "row_event"]
 
 VERSION = 1
 STRONGEST = 4.0
@@ -75,6 +75,35 @@ class Row:
         """How it acts, for reports."""
         window = "" if (self.start, self.end) == (0, 1) else f" from {self.start:g} to {self.end:g}"
         return f"strength {self.strength:g}{window}"
+
+
+def row_event(  # noqa: PLR0913
+    number: int,
+    state: str,
+    text: str = "",
+    *,
+    concept: str = "",
+    file: str = "",
+    step: int = 0,
+    max_steps: int = 0,
+) -> dict[str, Any]:
+    """What the page is told of a row.
+
+    Args:
+        number: its place, from 0.
+        state: one word for it.
+        text: what a person should know; empty when all is well.
+        step, max_steps: how far it is while it is computed.
+    """
+    return {
+        "row": number,
+        "file": file,
+        "concept": concept,
+        "state": state,
+        "text": text,
+        "step": step,
+        "max_steps": max_steps,
+    }
 
 
 def parse_rows(text: str) -> tuple[Row, ...]:

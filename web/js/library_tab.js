@@ -27,7 +27,7 @@ export class LibraryTab {
     this.filter = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter"), oninput: () => this.draw() });
     this.note = h("p", { className: "sepme-problem", role: "status" });
     this.list = new WindowedList(() => this.card(), CARD);
-    const refresh = action("⟳", t("Refresh"), () => library.refresh());
+    const refresh = action("pi-refresh", t("Refresh"), () => library.refresh());
     const tools = h("div", { className: "sepme-tools" }, this.filter, refresh);
     this.element = h("div", { className: "sepme-panel sepme-library sepme-parts" }, tools, this.note, this.list.element);
     this.refresh = oncePerFrame(() => this.draw());
@@ -61,9 +61,9 @@ export class LibraryTab {
     let entry;
     const picture = h("img", { alt: "", loading: "lazy", draggable: false });
     const [concept, file, facts] = [h("strong"), h("span"), h("small")];
-    const add = action("+", t("Add"), () => this.use(entry.file));
-    const rename = action("✎", t("Rename"), () => this.rename(entry));
-    const remove = action("🗑", t("Delete"), () => this.remove(entry));
+    const add = action("pi-plus", t("Add"), () => this.use(entry.file));
+    const rename = action("pi-pencil", t("Rename"), () => this.rename(entry));
+    const remove = action("pi-trash", t("Delete"), () => this.remove(entry));
     const words = h("div", { className: "sepme-words" }, concept, file, facts);
     const element = h("div", { className: "sepme-card", draggable: true }, picture, words, add, rename, remove);
     element.addEventListener("dragstart", (event) => event.dataTransfer?.setData(FILE_TYPE, entry.file));
@@ -103,6 +103,8 @@ export function described(/** @type {Entry} */ { family, method, size, modified,
   return [family, large, date, method, told].filter(Boolean).join(" · ");
 }
 
-function action(/** @type {string} */ sign, /** @type {string} */ title, /** @type {() => void} */ onclick) {
+/** A button with one of the page's own icons: not every system has a letter for each. */
+function action(/** @type {string} */ icon, /** @type {string} */ title, /** @type {() => void} */ onclick) {
+  const sign = h("i", { className: `pi ${icon}` });
   return h("button", { type: "button", title, "aria-label": title, onclick }, sign);
 }
