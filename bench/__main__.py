@@ -42,7 +42,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["quality", "speed", "all"], default="all")
-    parser.add_argument("--quick", action="store_true", help="few pictures, within ten minutes")
+    parser.add_argument("--quick", action="store_true", help="few pictures, to see that all works")
     parser.add_argument("--json", type=Path, help="the file to go on with")
     parser.add_argument("--only", action="append", metavar="GLOB", help="pieces of these names")
     parser.add_argument("--seeds", type=int, help="pictures per concept and family (16, quick: 4)")

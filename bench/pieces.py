@@ -74,11 +74,6 @@ class Bench:
         folder = Path(tempfile.mkdtemp(prefix="sepme-bench-"))
         return Server(base_directory=comfyui.base_directory(folder, [checkpoint()]))
 
-    @cached_property
-    def lab(self) -> cost.Lab:
-        """The demo model for the comparison of costs."""
-        return cost.Lab()
-
     def quality(self) -> Iterator[Piece]:
         """The scenes, then what is known without drawing, then what takes long."""
         tasks = list(self._tasks())
@@ -118,16 +113,16 @@ class Bench:
             yield task, judge
 
     def _algebra(self, task: Task) -> Iterator[Piece]:
-        encode, weights = (lambda texts: self.studio.encode(texts)), self._weights
-        yield f"{task.name}/leaks", lambda: algebra.leaks(task, encode, weights())
-        yield f"{task.name}/shift", lambda: algebra.shift(task, encode, weights())
+        measures = {"leaks": algebra.leaks, "shift": algebra.shift}
         if not self.quick:
-            yield f"{task.name}/order", lambda: algebra.order(task, encode, weights())
-            if task is OBJECTS_TASK:
-                yield "capacity", lambda: algebra.capacity(encode, SIZES)
-
-    def _weights(self) -> Any:
-        return self.studio.weights
+            measures["order"] = algebra.order
+        for name, measure in measures.items():
+            yield (
+                f"{task.name}/{name}",
+                lambda m=measure: m(task, self.studio.encode, self.studio.weights),
+            )
+        if task is OBJECTS_TASK and not self.quick:
+            yield "capacity", lambda: algebra.capacity(self.studio.encode, SIZES)
 
     def _choices(self, task: Task, judge: Judge) -> Iterator[Piece]:
         """Settings beside each other; full runs on the demo model only."""
@@ -173,4 +168,4 @@ class Bench:
         for method in paper.RUNS:
             yield f"erasing/paper/{method}", lambda m=method: paper.variant(self.server, m, n)
         for method in cost.RUNS:
-            yield f"erasing/cost/{method}", lambda m=method: self.lab.measure(m)
+            yield f"erasing/cost/{method}", lambda m=method: cost.measure(self.studio, m)

@@ -133,24 +133,20 @@ class Studio:
     def _batch(self, model: Any, requests: Sequence[Request], steps: int, cfg: float) -> np.ndarray:
         import comfy.sample  # noqa: PLC0415
 
-        empty = self._empty(len(requests), model)
-        noise = torch.cat([comfy.sample.prepare_noise(empty[:1], r.seed) for r in requests])
+        one = self.host.empty_latent(model, self.resolution, self.resolution)
+        empty = one.repeat(len(requests), 1, 1, 1)
+        noise = torch.cat([comfy.sample.prepare_noise(one, r.seed) for r in requests])
         positive = _joined([self._condition(r.prompt) for r in requests])
         how = (steps, cfg, "euler", "normal", positive, self._condition(""), empty)
         latents = comfy.sample.sample(model, noise, *how, disable_pbar=True, seed=0)
-        images = self.vae.decode(latents)
-        return (images.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-
-    def _empty(self, n: int, model: Any) -> Tensor:
-        channels = model.get_model_object("latent_format").latent_channels
-        return torch.zeros(n, channels, self.resolution // 8, self.resolution // 8)
+        images = self.host.decode(self.vae, latents)
+        return (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
     def _condition(self, prompt: str | Tensor) -> Any:
         if torch.is_tensor(prompt):
             return [[prompt, {}]]
         if prompt not in self._conditions:
-            tokens = self.clip.tokenize(prompt)
-            self._conditions[prompt] = self.clip.encode_from_tokens_scheduled(tokens)
+            self._conditions[prompt] = self.host.conditioning(self.clip, prompt)
         return self._conditions[prompt]
 
 

@@ -10,9 +10,6 @@ from launch import cache, comfyui, environment
 
 def run(arguments: list[str]) -> int:
     """Runs `python -m bench` with those arguments; gives its exit code."""
-    if not (cache.REPOSITORY / "bench" / "__main__.py").exists():
-        print("There is no bench yet: it comes with a later version (see CHANGELOG.md).")
-        return 0
     comfyui.prepare()
     command = [str(environment.python()), "-m", "bench", *arguments]
     # Read when torch is loaded: waiting threads would take the other cores away.

@@ -40,6 +40,9 @@ class Peer:
 def peers() -> dict[str, Peer]:
     """All of them by name, ours first."""
     from bench.peers import (  # noqa: PLC0415  (they import this)
+        concept_ablation,
+        esd,
+        fmn,
         naive_sum,
         ours,
         sepme_reference,
@@ -47,6 +50,6 @@ def peers() -> dict[str, Peer]:
         uce,
     )
 
-    others = (naive_sum, uce, speed, sepme_reference)
+    others = (naive_sum, uce, speed, sepme_reference, esd, concept_ablation, fmn)
     found = [ours.EXACT, ours.MERGED, *(module.PEER for module in others)]
     return {peer.name: peer for peer in found}

@@ -6,11 +6,10 @@ SRS-ME, variant "separate", as `sepme_core.paper` runs it: Eq. 24-26 (basis), 27
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.peers import Fitted, Peer
+from bench.peers.ours import concepts_of, erasures, stack_of, subsets
 from bench.studio import Studio
-from bench.tasks import State, Task
+from bench.tasks import Task
 
 __all__ = ["PEER"]
 
@@ -19,46 +18,20 @@ MIN_STEPS = 120  # published: 10; its rule is met after 55, when a cat is still 
 
 
 def _fit(studio: Studio, task: Task) -> Fitted:
-    from sepme_pack.sepme_core.concepts import (  # noqa: PLC0415  (there once the studio is)
-        Concept,
-        ConceptSet,
-    )
-    from sepme_pack.sepme_core.config import (  # noqa: PLC0415
+    from sepme_pack.sepme_core.config import (  # noqa: PLC0415  (there once the studio is)
         BasisConfig,
         EraseConfig,
         PaperConfig,
     )
-    from sepme_pack.sepme_core.erase import erase  # noqa: PLC0415
-    from sepme_pack.sepme_core.increment import Stack  # noqa: PLC0415
 
-    concepts = ConceptSet(
-        tuple(map(Concept, task.erasable)),
-        templates=(),  # its basis has no room for phrasings
-        protected_concepts=task.protected,
-        protected_prompts=("watermark",),
-    )
     config = EraseConfig(
         method="paper separate",
         basis=BasisConfig(protection="full"),
         paper=PaperConfig(beta=BETA, min_steps=MIN_STEPS),
     )
-    with studio.host.computing():
-        found = erase(
-            concepts,
-            concepts.concepts,
-            studio.encode,
-            studio.weights,
-            config,
-            dtype=studio.dtype,
-            denoiser=studio.denoiser(),
-        )
-    stack = Stack.of(e.increment for e in found)
-
-    def without(erased: State) -> Any:
-        chosen = stack.without(n for n in task.erasable if n not in erased)
-        return studio.host.apply_merged(studio.model, chosen, studio.host.Window())
-
-    return without
+    # Its basis has no room for phrasings.
+    found = erasures(studio, concepts_of(task, templates=False), config)
+    return subsets(studio, task, stack_of(found), studio.host.apply_merged)
 
 
 PEER = Peer("SepME (paper)", "SRS-ME Eq. 24-37, separate", _fit)

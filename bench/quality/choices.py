@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.judge import Judge
-from bench.peers.ours import increments
+from bench.peers.ours import concepts_of, erasures, increments, stack_of
 from bench.studio import Request, Studio
 from bench.tasks import Task
 
@@ -30,6 +30,13 @@ def _only(suffix: str, stack: Any) -> Any:
     return replace(stack, entries=tuple(entries))
 
 
+def _refined(studio: Studio, task: Task) -> Any:
+    from sepme_pack.sepme_core.config import EraseConfig  # noqa: PLC0415  (there by now)
+
+    config = EraseConfig("closed form + refine")
+    return stack_of(erasures(studio, concepts_of(task), config))
+
+
 VARIANTS: Mapping[str, Callable[[Studio, Task], Any]] = {
     "default": increments,
     "keys alone": lambda s, t: _only("to_k", increments(s, t)),
@@ -40,7 +47,7 @@ VARIANTS: Mapping[str, Callable[[Studio, Task], Any]] = {
     "capacity 0.25": lambda s, t: increments(s, t, capacity=0.25),
     "no templates": lambda s, t: increments(s, replace(t, seen=())),
     "anchor: the protected one": lambda s, t: increments(s, t, anchor=t.protected[0]),
-    "closed form + refine": lambda s, t: increments(s, t, method="closed form + refine"),
+    "closed form + refine": _refined,
 }
 
 

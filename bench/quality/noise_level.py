@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bench.studio import Studio
 from bench.tasks import State, Task
+from sepme_core.objective import normalised_correlation
 
 __all__ = ["measure"]
 
@@ -38,13 +38,10 @@ def _of(studio: Studio, model: Any, name: str) -> dict[str, list[float]]:
         r = seen.eps_concept - seen.eps_uncond
         with_prompt = studio.predict(model, seen.x, seen.sigma, own)
         without = studio.predict(model, seen.x, seen.sigma, empty)
-        rho.append(_by_time((with_prompt - without) * r, r * r))
-        change.append(_by_time((with_prompt - seen.eps_concept).square(), r * r).sqrt())
+        rho.append(normalised_correlation(with_prompt - without, r))
+        moved = (with_prompt - seen.eps_concept).flatten(1).norm(dim=1)
+        change.append(moved / r.flatten(1).norm(dim=1).clamp_min(1e-10))
     return {
         "rho": [round(v, 4) for v in torch.stack(rho).mean(0).tolist()],
         "change": [round(v, 4) for v in torch.stack(change).mean(0).tolist()],
     }
-
-
-def _by_time(numerator: Tensor, denominator: Tensor) -> Tensor:
-    return numerator.flatten(1).sum(1) / denominator.flatten(1).sum(1).clamp_min(1e-30)

@@ -31,7 +31,7 @@ PARAPHRASES = (
     "what does a {} look like?",
     "a statue of a {} made of glass",
     "the word {} written on a wall",
-    "{}",
+    "nothing but {}",
     "a toy {} in a shop window",
     "half {} half machine",
     "an old painting, in its middle a {}",
