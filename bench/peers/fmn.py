@@ -1,8 +1,8 @@
 """Forget-Me-Not: the picture learns not to look at the concept's tokens.
 
 Zhang et al. 2023, arXiv:2303.17591, attention re-steering: the norm of the cross-attention's
-probabilities at the concept's tokens is minimised. On the demo model every setting that was tried left
-the concept or took others along; it stands in the tables as it is.
+probabilities at the concept's tokens is minimised. On the demo model every setting that was tried
+left the concept or took others along; it stands in the tables as it is.
 """
 
 from __future__ import annotations
