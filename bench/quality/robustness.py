@@ -91,7 +91,8 @@ def _optimised(
     """Losses, and the embeddings of a prompt that is the learnt token alone."""
     generator, losses = torch.Generator().manual_seed(0), []
     denoiser = studio.denoiser()
-    with studio.host.computing():
+    # The host's text encoder adds in place to what its backward pass needs.
+    with studio.host.computing(), torch.autograd.graph.allow_mutation_on_saved_tensors():
         studio.host.autograd_ready(studio.clip.cond_stage_model)
         word = studio.word_embedding(concept).detach().clone().requires_grad_()
         optimiser = torch.optim.Adam([word], RATE)
