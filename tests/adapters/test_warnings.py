@@ -1,12 +1,14 @@
 """Which warnings fail a test of this folder."""
 
+import warnings
+
 import comfy.sample
 import pytest
 from sepme_pack.nodes import host
 
 
 def warn_from(module):
-    exec("import warnings; warnings.warn('something is old')", module.__dict__)
+    warnings.warn_explicit("something is old", UserWarning, module.__file__, 1, module.__name__)
 
 
 def test_a_warning_of_the_pack_is_an_error():
