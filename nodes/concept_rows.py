@@ -8,12 +8,12 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ..sepme_core.concepts import Concept, ConceptSet, name_key
+from ..sepme_core.concepts import Concept, name_key
 from ..sepme_core.config import EraseConfig
 from ..sepme_core.denoiser import Progress
 from ..sepme_core.erase import Erasure
 from ..sepme_core.errors import NotSeparableError
-from ..sepme_core.increment import Increment, Provenance, Stack, StackEntry
+from ..sepme_core.increment import Increment, Stack, StackEntry
 from ..sepme_core.report import NARROW_MARGIN
 from ..sepme_core.spelling import NameFinder
 from . import host
@@ -98,48 +98,47 @@ def concept_rows(concepts: Iterable[Concept], rows: Iterable[Row]) -> list[Conce
 def compute_missing(  # noqa: PLR0913
     model: Any,
     clip: Any,
-    concepts: ConceptSet,
+    kept: Kept,
     rows: Sequence[ConceptRow],
-    config: EraseConfig,
     resolution: int,
     known: Stack,
-    provenance: Provenance,
     *,
     merged: bool,
-) -> tuple[list[ConceptRow], str]:
-    """All rows with their results, and why these could not be kept if they could not.
+) -> list[ConceptRow]:
+    """All rows with their results.
 
     A concept that cannot be erased does not keep the others from it.
 
     Args:
-        concepts: all that are known together, in an order that does not depend on the rows'.
+        kept: results of the concepts that are known together, and the settings.
         known: increments that are on the model already.
-        provenance: of the model and its text encoder.
     """
-    kept = Kept(concepts, config, provenance, host.compute_dtype(model), resolution)
     found = [replace(row, result=kept.find(row.concept)) for row in rows]
     for number, row in enumerate(found):
         host.send("sepme.row", row.event(number, merged=merged))
     missing = [row.concept for row in found if row.missing]
     fresh: dict[str, Increment | Refusal] = {}
     if missing:
-        with host.computing(), host.memory_explained(config.method):
+        with host.computing(), host.memory_explained(kept.config.method):
             session = open_session(model, clip, known)
-            progress = _RowProgress([row.concept.name for row in rows])
+            names = [row.concept.name for row in rows]
+            progress = _RowProgress(names)
             run = partial(
                 compute,
                 session,
                 clip,
-                concepts,
-                config=config,
+                kept.concepts,
+                config=kept.config,
                 resolution=resolution,
                 progress=progress,
             )
-            for concept, result in _results(missing, run, config):
+            for concept, result in _results(missing, run, kept.config):
                 kept.keep(concept, result)
                 fresh[concept.name] = result
-    found = [replace(row, result=row.result or fresh.get(row.concept.name)) for row in found]
-    return found, kept.unwritten
+                number = names.index(concept.name)
+                row = replace(found[number], result=result)
+                host.send("sepme.row", row.event(number, merged=merged))
+    return [replace(row, result=row.result or fresh.get(row.concept.name)) for row in found]
 
 
 class _RowProgress(host.NodeProgress):

@@ -7,14 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sepme_core.concepts import (
-    DEFAULT_TEMPLATES,
-    ConceptSet,
-    name_key,
-    parse_concepts,
-    parse_lines,
-)
-from ..sepme_core.config import EraseConfig
+from ..sepme_core.concepts import ConceptSet, parse_concepts, parse_lines
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
 from . import host
@@ -22,6 +15,8 @@ from . import preserve as lists
 from .common import StackType, mode_input, schema, tell_strangers
 from .computing import protecting
 from .concept_rows import compute_missing, concept_rows, rows_report
+from .kept import Kept
+from .last_run import Task
 from .rows import parse_rows
 from .session import identify
 
@@ -152,25 +147,13 @@ class Eraser(io.ComfyNode):
     ) -> io.NodeOutput:
         """Computes what is on and not known yet, then patches a clone; weights stay as they are."""
         known = sum(host.applied(model), Stack())
-        parsed = parse_concepts(concepts)
-        together = ConceptSet(
-            tuple(sorted(parsed, key=lambda c: name_key(c.name))),  # any order is the same set
-            DEFAULT_TEMPLATES,
-            parse_lines(protected_concepts),
-            preserve=lists.captions(preserve_list, preserve),
-        )
+        task = Task.of(concepts, protected_concepts, preserve, preserve_list, method, resolution)
         merged, provenance = mode == "merged", identify(model, clip)
-        found, unwritten = compute_missing(
-            model,
-            clip,
-            protecting(together, known),
-            concept_rows(parsed, parse_rows(rows)),
-            EraseConfig(method=method),
-            resolution,
-            known,
-            provenance,
-            merged=merged,
-        )
+        together, dtype = protecting(task.concepts, known), host.compute_dtype(model)
+        kept = Kept(together, task.config, provenance, dtype, resolution)
+        task.note(kept)
+        rows_now = concept_rows(parse_concepts(concepts), parse_rows(rows))
+        found = compute_missing(model, clip, kept, rows_now, resolution, known, merged=merged)
         stack = Stack(tuple(row.entry for row in found if row.entry))
         apply = host.apply_merged if merged else host.apply_exact
         patched = apply(model, stack, host.Window())
@@ -178,7 +161,7 @@ class Eraser(io.ComfyNode):
         told = [row.event(number, merged=merged) for number, row in enumerate(found)]
         for row in told:
             host.send("sepme.row", row)
-        text = rows_report(found, parse_lines(prompts_to_check), unwritten, merged=merged)
+        text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
         log.info("SepME\n%s", text)
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}
         shown = {"sepme_rows": told, "sepme_report": [text], "sepme_model": [fits]}

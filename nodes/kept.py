@@ -23,7 +23,7 @@ from ..sepme_core.increment_file import read_increment, to_bytes
 from ..sepme_core.safetensors_file import write_file
 from . import files
 
-__all__ = ["Kept", "Refusal"]
+__all__ = ["RECIPE", "Kept", "Refusal", "read_kept"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class Kept:
         dtype: torch.dtype,
         resolution: int,
     ) -> None:
+        self.concepts, self.config = concepts, config
         size = 0 if config.method == "closed form" else resolution
         given = [RECIPE, asdict(concepts), asdict(config), asdict(provenance), str(dtype), size]
         self._key = json.dumps(given, sort_keys=True)
@@ -65,12 +66,11 @@ class Kept:
 
     def find(self, concept: Concept) -> Increment | Refusal | None:
         """What is known of a concept; None when it has not been computed, or is damaged."""
-        path = self._path(concept)
-        return _IN_MEMORY.get(path) or _read_refusal(path) or _read_increment(path, concept)
+        return read_kept(self.path(concept), concept)
 
     def keep(self, concept: Concept, result: Increment | Refusal) -> None:
         """Writes a result; it is kept in memory where that is not possible."""
-        path = self._path(concept)
+        path = self.path(concept)
         try:
             if isinstance(result, Refusal):
                 data = json.dumps(asdict(result)).encode()
@@ -84,9 +84,15 @@ class Kept:
             while len(_IN_MEMORY) > _MOST_IN_MEMORY:
                 _IN_MEMORY.popitem(last=False)
 
-    def _path(self, concept: Concept) -> Path:
+    def path(self, concept: Concept) -> Path:
+        """Where its result is, or will be."""
         name = hashlib.sha256(f"{self._key}{asdict(concept)}".encode()).hexdigest()[:32]
         return files.cache_folder() / f"increment-{name}.safetensors"
+
+
+def read_kept(path: Path, concept: Concept) -> Increment | Refusal | None:
+    """What lies there of a concept; see `Kept.find`."""
+    return _IN_MEMORY.get(path) or _read_refusal(path) or _read_increment(path, concept)
 
 
 def _read_increment(path: Path, concept: Concept) -> Increment | None:

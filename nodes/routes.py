@@ -1,4 +1,4 @@
-"""What the page asks the server: the increment library, and changes to it."""
+"""What the page asks the server: the increment library, changes to it, and known rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from ..sepme_core.errors import IncrementFileError
+from ..sepme_core.errors import IncrementFileError, SepMEError
 from . import files, library_changes
+from .last_run import known_rows
 from .library import list_library
 from .library_changes import MOST_BYTES, LibraryError
 
@@ -22,7 +23,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def register_routes(routes: web.RouteTableDef) -> None:
-    """Adds the library's routes to the host's, once; it offers them under `/api` as well."""
+    """Adds our routes to the host's, once; it offers them under `/api` as well."""
     if any(getattr(route, "path", "") == PATH for route in routes):
         return
     for method, path, handler in (
@@ -32,6 +33,7 @@ def register_routes(routes: web.RouteTableDef) -> None:
         ("POST", f"{PATH}/thumbnail", _keep_thumbnail),
         ("POST", f"{PATH}/rename", _rename),
         ("POST", f"{PATH}/delete", _delete),
+        ("POST", "/sepme/eraser", _eraser),
     ):
         routes.route(method, path)(_explaining(handler))
 
@@ -46,6 +48,8 @@ def _explaining(handler: Handler) -> Handler:
             return web.json_response({"error": str(error)}, status=error.status)
         except IncrementFileError as error:
             return web.json_response({"error": str(error)}, status=404)
+        except SepMEError as error:
+            return web.json_response({"error": str(error)}, status=400)
 
     return explained
 
@@ -96,6 +100,12 @@ async def _rename(request: web.Request) -> web.Response:
 async def _delete(request: web.Request) -> web.Response:
     given = await _json(request)
     return web.json_response({"trash": library_changes.throw_away(files.roots(), _file(given))})
+
+
+async def _eraser(request: web.Request) -> web.Response:
+    given = await _json(request)
+    found = await asyncio.to_thread(known_rows, given)
+    return web.json_response({"version": VERSION, "rows": found})
 
 
 async def _entry(file: str) -> web.Response:

@@ -7,6 +7,7 @@ import torch
 from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import concept_rows, host, kept
 from sepme_pack.nodes.eraser import Eraser
+from sepme_pack.nodes.last_run import known_rows
 from sepme_pack.sepme_core.errors import ConceptError
 from server import PromptServer
 
@@ -199,6 +200,30 @@ def test_a_refused_concept_does_not_keep_the_others_from_it(folder, loaded, clip
     assert work["computed"] == [], "refusals are kept as well"
 
 
+def told_before(changed):
+    """What the page is told of rows that have not been run in it."""
+    texts = {"concepts": "cat\nrose", "protected_concepts": "", "preserve": "", "mode": "exact"}
+    given = SMALL | texts | {"method": "closed form"} | changed
+    return {row["concept"]: row["state"] for row in known_rows(given)}
+
+
+def test_what_is_there_is_known_before_a_run(folder, loaded, clip):
+    assert told_before({}) == {}
+    run(loaded, clip, rows="rose off")
+    assert told_before({}) == {"cat": "ready"}
+    run(loaded, clip, rows="cat off")
+    assert told_before({"concepts": " rose\ncat"}) == {"cat": "ready", "rose": "ready"}
+    for other in ({"concepts": "cat"}, {"method": "refine"}, {"protected_concepts": "car"}):
+        assert told_before(other) == {}
+    run(loaded, clip, protected_concepts=TWIN)
+    assert told_before({"protected_concepts": TWIN}) == {"cat": "ready", "rose": "refused"}
+    for path in (folder / "cache").glob("increment-*"):
+        path.unlink()
+    assert told_before({}) == {}
+    (folder / "cache" / next((folder / "cache").glob("run-*")).name).write_text("[]")
+    assert told_before({}) == {}
+
+
 def test_prompts_that_name_what_is_erased_are_flagged(folder, loaded, clip):
     prompts = "a house\nCats on a roof\na rosebud"
     report = run(loaded, clip, "cat\nrose", prompts_to_check=prompts).result[2]
@@ -250,6 +275,8 @@ def test_training_takes_concepts_one_by_one_and_cancelling_keeps_what_is_finishe
     with pytest.raises(Cancelled):
         run(loaded, clip, method="refine")
     assert work["computed"] == ["cat", "rose"] * 2, "another method, other increments"
+    assert (states("cat"), states("rose")) == (["computing", "ready"], ["computing"])
+    assert told_before({"method": "refine"}) == {"cat": "ready"}
     assert {e["max_steps"] for e in rows() if e["step"]} == {60}
     monkeypatch.undo()
     _, stack, _ = run(loaded, clip, rows="rose off", method="refine").result

@@ -409,3 +409,25 @@ def test_saving_tells_the_page_name_and_hash(increments_folder):
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({}, "Got no concepts"),
+        ({"concepts": ""}, "No concept is given"),
+        ({"concepts": "a -> b -> c"}, "more than one '->'"),
+        ({"method": "guess"}, "method"),
+        ({"preserve_list": "../secret.txt"}, "is not in models/sepme"),
+        ({"resolution": "64"}, "Got no resolution"),
+    ],
+)
+def test_rows_that_nobody_can_read_are_refused_and_others_are_not(folder, sent, message):
+    good = {"concepts": "cat", "protected_concepts": "", "preserve": "", "preserve_list": "none"}
+    good |= {"method": "closed form", "mode": "exact", "resolution": 64}
+    assert ask("POST", "/sepme/eraser", json=good) == (200, {"version": 1, "rows": []})
+    before = everything(folder)
+    status, body = ask("POST", "/sepme/eraser", json=good | sent if sent else {})
+    assert status == 400
+    assert message in body["error"]
+    assert everything(folder) == before
