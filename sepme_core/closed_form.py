@@ -47,15 +47,16 @@ def align_anchor(concept: EncodedPrompt, anchor: EncodedPrompt) -> Tensor:
     """
     longer = concept.n_words - anchor.n_words
     places = torch.arange(len(concept.embeddings))
-    common = _n_common(concept.embeddings, anchor.embeddings)
+    common = _n_common(concept, anchor)
     moved = (places - longer).clamp(min=common, max=len(anchor.embeddings) - 1)
     return torch.where(places < common, places, moved)
 
 
-def _n_common(concept: Tensor, anchor: Tensor) -> int:
+def _n_common(concept: EncodedPrompt, anchor: EncodedPrompt) -> int:
     """Tokens at the start that a causal encoder embeds alike; the start mark at the least."""
-    n = min(len(concept), len(anchor))
-    same = (concept[:n] - anchor[:n]).norm(dim=-1) <= 1e-3 * anchor[:n].norm(dim=-1)
+    n = min(concept.n_words, anchor.n_words)
+    ours, theirs = concept.embeddings[:n], anchor.embeddings[:n]
+    same = (ours - theirs).norm(dim=-1) <= 1e-3 * theirs.norm(dim=-1)
     return max(1, int(same.to(torch.int64).cumprod(0).sum()))
 
 
@@ -99,11 +100,12 @@ def closed_form_coefs(
     """
     sizes = [shift_map.shape[1] for shift_map in shift_maps]
     joined = torch.cat(list(shift_maps), dim=1).float()
-    blocks = nn.functional.pad(joined, (0, -sum(sizes) % _COLUMNS)).split(_COLUMNS, dim=1)
+    padded = nn.functional.pad(joined, (0, -sum(sizes) % _COLUMNS))
+    blocks = [block.contiguous() for block in padded.split(_COLUMNS, dim=1)]
     found: list[dict[str, Tensor]] = [{} for _ in shift_maps]
     for module, weight in weights.items():
         w = weight.to("cpu", torch.float32)
-        products = torch.cat([w @ block.contiguous() for block in blocks], dim=1)
+        products = torch.cat([w @ block for block in blocks], dim=1)
         for coef, part in zip(found, products[:, : sum(sizes)].split(sizes, dim=1), strict=True):
             coef[module] = part.contiguous()
     return found

@@ -106,16 +106,16 @@ def peak_components(prompts: Sequence[EncodedPrompt], bases: Sequence[Tensor]) -
         components in [0, 1]; `RESOLUTION` at the least.
     """
     rows = torch.cat(list(bases)).to("cpu", torch.float32)
-    belongs = torch.repeat_interleave(
-        torch.eye(len(bases)), torch.tensor([len(b) for b in bases]), dim=0
-    )
+    owner = torch.repeat_interleave(torch.tensor([len(basis) for basis in bases]))
+    tiny = torch.finfo(torch.float32).tiny
     found: list[Tensor] = []
     for start in range(0, len(prompts), _AT_ONCE):
         part = [p.embeddings.to("cpu", torch.float32) for p in prompts[start : start + _AT_ONCE]]
         e = torch.cat(part)
-        squares = (e @ rows.T).square_() @ belongs
-        shares = squares / e.square().sum(1, keepdim=True).clamp_min(torch.finfo(e.dtype).tiny)
-        found += [s.amax(0) for s in shares.split([len(p) for p in part])]
+        squares = (rows @ e.T).square_()
+        shares = torch.zeros(len(bases), len(e)).index_add_(0, owner, squares)
+        shares /= e.square().sum(1).clamp_min(tiny)
+        found += [s.amax(1) for s in shares.split([len(p) for p in part], dim=1)]
     return torch.stack(found).sqrt().double().clamp_min(RESOLUTION)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -66,12 +67,14 @@ class Increment:
     provenance: Provenance = Provenance()
 
     def __post_init__(self) -> None:
-        for key, tensor in self.tensors().items():
-            if not _finite(tensor):
-                raise NonFiniteError(
-                    f"{key} of the increment for {self.concept.name!r} holds NaN or infinity. "
-                    "Compute it again; if it stays so, use a smaller learning rate."
-                )
+        tensors = self.tensors()
+        if not _sums_are_finite(tensors.values()):
+            for key, tensor in tensors.items():
+                if not bool(torch.isfinite(tensor).all()):
+                    raise NonFiniteError(
+                        f"{key} of the increment for {self.concept.name!r} holds NaN or infinity. "
+                        "Compute it again; if it stays so, use a smaller learning rate."
+                    )
         for module, coef in self.coef.items():
             if coef.shape[1] != self.n_basis:
                 raise IncompatibleError(
@@ -126,9 +129,9 @@ class Increment:
         return h.hexdigest()
 
 
-def _finite(tensor: Tensor) -> bool:
+def _sums_are_finite(tensors: Iterable[Tensor]) -> bool:
     """A finite sum has finite terms, and is had in a fraction of the time; it may overflow."""
-    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
+    return math.isfinite(sum(float(tensor.sum()) for tensor in tensors))
 
 
 @dataclass(frozen=True, eq=False)

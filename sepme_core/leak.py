@@ -19,7 +19,7 @@ _TINY = torch.finfo(torch.float32).tiny
 # Tokens of a prompt that are looked at: those that reach furthest into the basis. All of them would
 # cost a pass through every layer per prompt, minutes for a large model, and add nothing.
 _N_FURTHEST = 4
-_MOST = 1200  # tokens in all, before a single one of each prompt is looked at
+_MOST = 600  # tokens in all, before a single one of each prompt is looked at
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def measure_leaks(
     tokens = torch.cat([look.tokens for look in looks])
     unique, places = torch.unique(tokens, dim=0, return_inverse=True)
     shares = places.split([len(look.tokens) for look in looks])
-    for module, weight in weights.items():
-        out = (unique @ weight.to("cpu", torch.float32).T).norm(dim=1).clamp_min(_TINY)
-        for look, share in zip(looks, shares, strict=True):
-            look.see(module, out[share])
-    return [look.found() for look in looks]
+    sizes = {m: (w.to("cpu", torch.float32) @ unique.T).norm(dim=0) for m, w in weights.items()}
+    return [
+        look.found({module: size[share] for module, size in sizes.items()})
+        for look, share in zip(looks, shares, strict=True)
+    ]
 
 
 class _Look:
@@ -90,7 +90,6 @@ class _Look:
         self._owner = [i for i, (e, _) in enumerate(parts) for _ in range(len(e))]
         # What protected tokens have there is all but zero: single precision would measure itself.
         self._z = (self.tokens.double() @ increment.basis.double().T).float()
-        self._worst = torch.zeros(len(self.tokens))
 
     def _furthest(
         self, prompt: EncodedPrompt, dtype: torch.dtype, n_tokens: int
@@ -101,20 +100,20 @@ class _Look:
         far = (component / length.clamp_min(_TINY)).topk(min(n_tokens, len(e))).indices
         return e[far], mask[far]
 
-    def see(self, module: str, size: Tensor) -> None:
-        """Takes the size of a layer's output for each token."""
-        if module in self._increment.coef:
-            moved = self._z @ self._increment.coef[module].float().T
-            self._worst = torch.maximum(self._worst, moved.norm(dim=1) / size)
-
-    def found(self) -> Leak:
-        if not len(self._worst):
+    def found(self, sizes: Mapping[str, Tensor]) -> Leak:
+        """The leak, given the size of every layer's output for each token."""
+        coefs = [self._increment.coef[m].float() for m in sizes if m in self._increment.coef]
+        if not len(self.tokens) or not coefs:
             return Leak(0.0, 0.0, "")
-        at = int(self._worst.argmax())
-        exact = float((self._worst * self._acted_on).max())
+        squares = (torch.cat(coefs) @ self._z.T).square_()
+        parts = squares.split([len(coef) for coef in coefs])
+        moved = torch.stack([part.sum(0) for part in parts]).sqrt()
+        size = torch.stack([s for m, s in sizes.items() if m in self._increment.coef])
+        worst = (moved / size.clamp_min(_TINY)).amax(0)
+        at = int(worst.argmax())
         return Leak(
-            _three_digits(float(self._worst[at])),
-            _three_digits(exact),
+            _three_digits(float(worst[at])),
+            _three_digits(float((worst * self._acted_on).max())),
             self._prompts[self._owner[at]].text,
         )
 
