@@ -4,6 +4,7 @@
 import { api } from "../../scripts/api.js";
 // @ts-ignore: the page serves it
 import { app } from "../../scripts/app.js";
+import { ask } from "./js/ask.js";
 import { after, h } from "./js/dom.js";
 import { EraserPanel } from "./js/eraser_panel.js";
 import { addLoader, dropPlace, middle, nodeOf } from "./js/graph.js";
@@ -42,7 +43,7 @@ app.registerExtension({
   },
   nodeCreated(/** @type {any} */ node) {
     if (node.comfyClass === "SepME_LoadStack") show(node, new StackPanel(node, host, library));
-    if (node.comfyClass === "SepME_Eraser") show(node, new EraserPanel(node, host));
+    if (node.comfyClass === "SepME_Eraser") show(node, new EraserPanel(node, host, (settings) => ask(api, "/sepme/eraser", settings)));
   },
 });
 
@@ -71,6 +72,7 @@ function look() {
     const { seen, panel } = made;
     if (panel.element.dataset.seen === seen || !panel.element.isConnected) continue;
     panel.element.dataset.seen = seen;
+    if (made instanceof EraserPanel) made.changed();
     panel.refresh();
     fit(node);
   }

@@ -9,8 +9,7 @@
  * @property {string} problem why it cannot be read; empty when it can
  */
 import { lines, nameKey } from "./rows.js";
-
-const EXPECTED = "Expected: name | synonym, synonym -> anchor";
+import { t } from "./words.js";
 
 /** Every line that is not a note, also those that cannot be read. @returns {ConceptLine[]} */
 export function conceptLines(/** @type {string} */ text) {
@@ -32,10 +31,11 @@ function readLine(/** @type {string} */ text, /** @type {number} */ number) {
 
 function flaw(/** @type {string} */ text, /** @type {string} */ name) {
   const arrows = text.split("->");
-  if (arrows.length > 2 || text.split("|").length > 2) return `More than one '->' or '|'. ${EXPECTED}`;
-  if (arrows.length === 2 && arrows[1].includes("|")) return `'|' stands behind '->'. ${EXPECTED}`;
-  if (name.includes(",")) return "The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'.";
-  return name ? "" : `The name is empty. ${EXPECTED}`;
+  const expected = t("Expected: name | synonym, synonym -> anchor");
+  if (arrows.length > 2 || text.split("|").length > 2) return `${t("More than one '->' or '|'.")} ${expected}`;
+  if (arrows.length === 2 && arrows[1].includes("|")) return `${t("'|' stands behind '->'.")} ${expected}`;
+  if (name.includes(",")) return t("The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'.");
+  return name ? "" : `${t("The name is empty.")} ${expected}`;
 }
 
 /** Names and synonyms may be given once only. */
@@ -45,7 +45,7 @@ function withRepeats(/** @type {ConceptLine[]} */ found) {
     if (line.problem) return line;
     const again = names(line.text).find((name) => seen.has(nameKey(name)));
     names(line.text).forEach((name) => seen.set(nameKey(name), line.number));
-    return again === undefined ? line : { ...line, problem: `'${again}' is given twice. Give each name once; further words for one concept go behind '|'.` };
+    return again === undefined ? line : { ...line, problem: t("'{name}' is given twice. Give each name once; further words for one concept go behind '|'.", { name: again }) };
   });
 }
 

@@ -12,6 +12,7 @@
  * @property {number | null} seconds_left
  * @property {string} unit what is counted where nothing is trained
  */
+import { t } from "./words.js";
 
 const MOST = 400; // points; more cannot be told apart
 
@@ -37,14 +38,17 @@ export function shape(/** @type {Progress[]} */ steps, /** @type {number} */ wid
 
 /** One line that says where it stands. */
 export function words(/** @type {Progress} */ at) {
-  if (at.statistic === null) return `${at.concept}: ${at.step} of ${at.max_steps} ${at.unit}`;
-  const left = at.seconds_left === null ? "" : ` · up to ${duration(at.seconds_left)} left`;
-  return `${at.concept}: step ${at.step}/${at.max_steps} · correlation ${at.statistic.toPrecision(2)} (stops at ${at.tau}) · ${at.evaluations} evaluations${left}`;
+  const { concept, step, max_steps, statistic, tau, evaluations, seconds_left } = at;
+  if (statistic === null) return t("{concept}: {step} of {max_steps} {unit}", { concept, step, max_steps, unit: t(at.unit) });
+  const now = statistic.toPrecision(2);
+  const told = t("{concept}: step {step}/{max_steps} · correlation {now} (stops at {tau}) · {evaluations} evaluations", { concept, step, max_steps, now, tau, evaluations });
+  return seconds_left === null ? told : `${told} · ${t("up to {time} left", { time: duration(seconds_left) })}`;
 }
 
 function duration(/** @type {number} */ seconds) {
   const whole = Math.ceil(seconds);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 60) return t("{seconds} s", { seconds: whole });
+  return t("{minutes} min {seconds} s", { minutes: Math.floor(whole / 60), seconds: whole % 60 });
 }
 
 function round(/** @type {number} */ value) {

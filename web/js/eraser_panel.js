@@ -13,16 +13,26 @@ import { freshRow, nameKey } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
 import { t } from "./words.js";
 
-const NOT_COMPUTED = "Not computed yet: it will be with the next run.";
+const REST = 400; // milliseconds without a change, before the server is asked
+/** Widgets that the increments depend on, and `mode`, which says what leaks. */
+const SETTINGS = ["concepts", "protected_concepts", "preserve", "preserve_list", "method", "mode", "resolution"];
 
 export class EraserPanel {
-  /** @param {any} node @param {import("./panel.js").Host} host */
-  constructor(node, host) {
+  /**
+   * @param {any} node
+   * @param {import("./panel.js").Host} host
+   * @param {(settings: object) => Promise<{rows: any[]}>} ask what the server knows without a run
+   */
+  constructor(node, host, ask) {
+    this.node = node;
+    this.ask = ask;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.asking = undefined;
     this.rows = new TextWidget(node, "rows", "concept");
     this.concepts = new TextWidget(node, "concepts", "concept");
     /** @type {Map<string, any>} what the server told of each concept */
     this.told = new Map();
-    this.toldOf = ""; // the concepts that this was about
+    this.toldOf = ""; // the settings that this was about
     this.panel = new Panel(this.model(), host, { ordered: false });
     this.curve = new CurveView();
     this.panel.element.append(this.curve.element);
@@ -31,7 +41,7 @@ export class EraserPanel {
 
   /** What the panel has to be drawn anew for. */
   get seen() {
-    return `${this.rows.linked}\n${this.rows.text}\n\n${this.concepts.linked}\n${this.concepts.text}`;
+    return JSON.stringify([this.rows.linked, this.rows.text, this.concepts.linked, this.settings()]);
   }
 
   /** @returns {import("./panel.js").Model} */
@@ -50,6 +60,17 @@ export class EraserPanel {
     };
   }
 
+  /** Values of the widgets that count, by their names. */
+  settings() {
+    const counting = this.node.widgets.filter((/** @type {any} */ widget) => SETTINGS.includes(widget.name));
+    return Object.fromEntries(counting.map((/** @type {any} */ { name, value }) => [name, value]));
+  }
+
+  /** The same for all spellings of what gives the same increments. */
+  signature() {
+    return JSON.stringify({ ...this.settings(), concepts: signature(this.lines()) });
+  }
+
   lines() {
     return this.concepts.linked ? [] : conceptLines(this.concepts.text);
   }
@@ -59,10 +80,10 @@ export class EraserPanel {
     const { rows } = this.rows.state;
     const known = places(rows);
     const lines = this.lines();
-    const stale = signature(lines) !== this.toldOf;
+    const stale = this.signature() !== this.toldOf;
     return lines.map((line, index) => {
       const row = rows[known.get(nameKey(line.name)) ?? -1] ?? freshRow(line.name || line.text);
-      if (line.problem) return { index, label: line.text, row, state: "unreadable", text: `Line ${line.number}: ${line.problem}`, done: 0 };
+      if (line.problem) return { index, label: line.text, row, state: "unreadable", text: t("Line {number}: {problem}", { number: line.number, problem: line.problem }), done: 0 };
       return { index, label: line.name, row, ...this.stateOf(line.name, row.on, stale) };
     });
   }
@@ -70,13 +91,13 @@ export class EraserPanel {
   stateOf(/** @type {string} */ name, /** @type {boolean} */ on, /** @type {boolean} */ stale) {
     const told = this.told.get(nameKey(name));
     if (!on) return { state: "off", text: "", done: 0 };
-    if (stale || !told || told.state === "off") return { state: "new", text: t(NOT_COMPUTED), done: 0 };
+    if (stale || !told || told.state === "off") return { state: "new", text: t("Not computed yet: it will be with the next run."), done: 0 };
     return { state: told.state, text: told.text, done: told.step / Math.max(told.max_steps, 1) };
   }
 
   /** Takes in what the server tells of a row. */
   tell(/** @type {any} */ row) {
-    this.toldOf = signature(this.lines());
+    this.toldOf = this.signature();
     this.told.set(nameKey(row.concept), row);
     this.panel.refreshSoon();
   }
@@ -85,10 +106,29 @@ export class EraserPanel {
     this.curve.add(at);
   }
 
-  /** Forgets what never came to an end. */
+  /** Forgets what never came to an end, and asks what is left of it. */
   ended() {
     for (const [name, row] of this.told) if (row.state === "computing") this.told.delete(name);
     this.curve.clear();
+    this.panel.refreshSoon();
+    this.changed();
+  }
+
+  /** Asks what is computed already, once the texts have rested for a while. */
+  changed() {
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => this.askNow(), REST);
+  }
+
+  async askNow() {
+    const about = this.signature();
+    if (this.concepts.linked || !this.lines().length) return;
+    const answer = await this.ask(this.settings()).catch(() => null);
+    if (!answer || about !== this.signature()) return;
+    if (about !== this.toldOf) this.told.clear();
+    for (const row of answer.rows)
+      if (this.told.get(nameKey(row.concept))?.state !== "computing") this.told.set(nameKey(row.concept), row);
+    this.toldOf = about;
     this.panel.refreshSoon();
   }
 }

@@ -13,6 +13,7 @@
  * @property {boolean} thumbnail
  * @property {string} problem why the file cannot be used; empty when it can
  */
+import { ask } from "./ask.js";
 import { listed } from "./rows.js";
 
 const PATH = "/sepme/library";
@@ -79,11 +80,7 @@ export class LibraryClient {
   }
 
   /** @returns {Promise<any>} */
-  async ask(/** @type {string} */ path, /** @type {object | undefined} */ sent = undefined) {
-    const json = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(sent) };
-    const answer = await this.api.fetchApi(PATH + path, sent ? json : undefined);
-    const told = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(told.error ?? `The server answered ${answer.status}. Is it running?`);
-    return told;
+  ask(/** @type {string} */ path, /** @type {object | undefined} */ sent = undefined) {
+    return ask(this.api, PATH + path, sent);
   }
 }

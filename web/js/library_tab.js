@@ -49,8 +49,8 @@ export class LibraryTab {
     const { files, problem, writable, loaded } = this.library;
     const texts = files.map((entry) => `${entry.file} ${entry.concept} ${entry.family} ${entry.problem}`);
     this.shown = matching(texts, this.filter.value).map((at) => files[at]);
-    const empty = loaded && !files.length ? "There are no files in models/sepme yet: SepME Save puts them there." : "";
-    const locked = writable ? "" : "models/sepme is read-only: nothing can be renamed or deleted.";
+    const empty = loaded && !files.length ? t("There are no files in models/sepme yet: SepME Save puts them there.") : "";
+    const locked = writable ? "" : t("models/sepme is read-only: nothing can be renamed or deleted.");
     this.note.textContent = problem || empty || locked;
     this.note.hidden = !this.note.textContent;
     this.list.show(this.shown.length);
@@ -99,7 +99,7 @@ export class LibraryTab {
 export function described(/** @type {Entry} */ { family, method, size, modified, leak }) {
   const date = new Date(modified * 1000).toLocaleDateString();
   const large = size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
-  const told = leak ? `leak ${leak.exact.toPrecision(1)}` : "";
+  const told = leak ? t("leak {value}", { value: leak.exact.toPrecision(1) }) : "";
   return [family, large, date, method, told].filter(Boolean).join(" · ");
 }
 

@@ -22,6 +22,7 @@
  * @property {Record<string, unknown>} extra keys beside them that are not ours
  * @property {string} problem why the text cannot be read; empty when it can
  */
+import { t } from "./words.js";
 
 export const VERSION = 1;
 export const STRONGEST = 4;
@@ -74,7 +75,7 @@ export function readState(/** @type {string} */ text) {
 
 /** The text for the widget. A state with a problem has none: its text has to stay as it is. */
 export function writeState(/** @type {State} */ state, /** @type {Kind} */ kind) {
-  if (state.problem) throw new Error(`Rows that cannot be read are not written: ${state.problem}`);
+  if (state.problem) throw new Error(t("Rows that cannot be read are not written: {problem}", { problem: state.problem }));
   const written = { ...state.extra, version: VERSION, rows: writeRows(state.rows, kind) };
   const presets = Object.keys(state.presets).length ? { presets: state.presets } : {};
   return JSON.stringify({ ...written, ...presets }, null, 1);
@@ -100,7 +101,7 @@ function readLine(/** @type {string} */ line, /** @type {number} */ number) {
     else if (part) [given.start, given.end] = [Number(part[1]), Number(part[2])];
     else given.strength = Number(option);
   }
-  return checked(given, `Line ${number}, '${line}'`);
+  return checked(given, t("Line {number}, '{line}'", { number, line }));
 }
 
 /** @returns {State} */
@@ -109,7 +110,7 @@ function readJson(/** @type {string} */ text) {
   if (Array.isArray(whole)) return { rows: readRows(whole), presets: {}, extra: {}, problem: "" };
   const { version = VERSION, rows, presets, ...others } = whole;
   if (Number.isInteger(version) && version > VERSION)
-    throw new Error(`The rows have version ${version}; this version of SepME reads up to ${VERSION}. Update the SepME nodes to open them; until then they stay as they are.`);
+    throw new Error(t("The rows have version {version}; this version of SepME reads up to {known}. Update the SepME nodes to open them; until then they stay as they are.", { version, known: VERSION }));
   const kept = isTable(presets) ? presets : {};
   if (isTable(rows) || Array.isArray(rows))
     return { rows: readRows(rows), presets: kept, extra: others, problem: "" };
@@ -121,7 +122,7 @@ function parsed(/** @type {string} */ text) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`The rows are no valid JSON: ${/** @type {Error} */ (error).message}. Correct that place, or write plain lines such as 'name 0.8'.`);
+    throw new Error(t("The rows are no valid JSON: {why}. Correct that place, or write plain lines such as 'name 0.8'.", { why: /** @type {Error} */ (error).message }));
   }
 }
 
@@ -133,19 +134,19 @@ function isTable(/** @type {unknown} */ value) {
 /** Rows from a list or a table of them. @returns {Row[]} */
 export function readRows(/** @type {unknown} */ given) {
   if (Array.isArray(given)) return given.map((value, at) => readRow(undefined, value, at + 1));
-  if (!isTable(given)) throw new Error(`Got ${JSON.stringify(given)}, expected a list or a table of rows.`);
+  if (!isTable(given)) throw new Error(t("Got {value}, expected a list or a table of rows.", { value: JSON.stringify(given) }));
   return Object.entries(given).map(([key, value], at) => readRow(key, value, at + 1));
 }
 
 /** @returns {Row} */
 function readRow(/** @type {string | undefined} */ key, /** @type {any} */ value, /** @type {number} */ number) {
-  const where = `Row ${number}${key ? `, '${key}'` : ""}`;
+  const where = key ? t("Row {number}, '{key}'", { number, key }) : t("Row {number}", { number });
   if (Array.isArray(value) && value.length === 2) [key, value] = value;
   else if (typeof value === "string" && key === undefined) [key, value] = [value, {}];
   if (typeof value === "boolean") value = { on: value };
   else if (typeof value === "number") value = { strength: value };
   if (!isTable(value))
-    throw new Error(`${where}: got ${JSON.stringify(value)}, expected a switch, a strength or a whole row.`);
+    throw new Error(`${where}: ${t("got {value}, expected a switch, a strength or a whole row.", { value: JSON.stringify(value) })}`);
   return checked(key === undefined ? value : { ...value, key }, where);
 }
 
@@ -171,17 +172,18 @@ function checked(/** @type {Record<string, unknown>} */ given, /** @type {string
 function typed(/** @type {string} */ name, /** @type {any} */ value, /** @type {string} */ where) {
   const type = /** @type {any} */ (TYPES)[name];
   if (type === "boolean" && Number.isInteger(value)) return Boolean(value);
-  if (typeof value !== type) throw new Error(`${where}: ${name} is ${JSON.stringify(value)}, expected a ${type}.`);
+  if (typeof value !== type) throw new Error(`${where}: ${t("{name} is {value}, expected a {type}.", { name, value: JSON.stringify(value), type })}`);
   return value;
 }
 
 /** What is wrong with a row; empty when nothing is. */
 function flaw(/** @type {Row} */ row) {
-  if (!row.key) return "it names nothing. Give it a name, or remove it.";
-  if (!(Math.abs(row.strength) <= STRONGEST))
-    return `strength is ${row.strength}, expected between -${STRONGEST} and ${STRONGEST}. If the number belongs to the name, put the name in quotes: "${row.key} …".`;
-  if (!(0 <= row.start && row.start <= row.end && row.end <= 1))
-    return `start is ${row.start} and end ${row.end}, expected 0 <= start <= end <= 1.`;
+  const { key, strength, start, end } = row;
+  if (!key) return t("it names nothing. Give it a name, or remove it.");
+  if (!(Math.abs(strength) <= STRONGEST))
+    return t('strength is {value}, expected between -{most} and {most}. If the number belongs to the name, put the name in quotes: "{key} …".', { value: strength, most: STRONGEST, key });
+  if (!(0 <= start && start <= end && end <= 1))
+    return t("start is {start} and end {end}, expected 0 <= start <= end <= 1.", { start, end });
   return "";
 }
 

@@ -1,0 +1,53 @@
+// @ts-check
+/** Chinese, by the English that stands in the code. */
+/** @type {Record<string, string>} */
+export const ZH = {
+  on: "启用", strength: "强度", start: "开始", end: "结束", ready: "就绪", computing: "计算中", leaking: "有泄漏",
+  doubled: "重复", replaced: "已替换", refused: "被拒绝", missing: "缺失", corrupt: "损坏", mismatch: "不匹配",
+  unreadable: "无法读取", off: "关闭", new: "未计算", waiting: "待加载", Remove: "移除", All: "全部", Filter: "筛选",
+  Presets: "预设", "Save as…": "另存为…", "Start and end": "开始与结束", "Edit as text": "以文本编辑",
+  "Drag, or press Alt with the up or down arrow": "拖动，或按 Alt 加上下方向键", "Add a file": "添加文件",
+  "Name of the preset": "预设名称", "Erased concepts": "已擦除的概念", Rename: "重命名", Delete: "删除", Add: "添加",
+  "New name": "新名称", Refresh: "刷新", "The rows come from a link.": "各行来自连线。",
+  "Not loaded yet: it will be with the next run.": "尚未加载，下次运行时加载。",
+  "Not computed yet: it will be with the next run.": "尚未计算，下次运行时计算。",
+  "The server answered {status}. Is it running?": "服务器返回 {status}。它在运行吗？",
+
+  "Line {number}: {problem}": "第 {number} 行：{problem}",
+  "Line {number}, '{line}'": "第 {number} 行“{line}”",
+  "Row {number}": "第 {number} 行",
+  "Row {number}, '{key}'": "第 {number} 行“{key}”",
+  "Expected: name | synonym, synonym -> anchor": "应为：名称 | 同义词, 同义词 -> 替代内容",
+  "More than one '->' or '|'.": "“->”或“|”多于一个。",
+  "'|' stands behind '->'.": "“|”位于“->”之后。",
+  "The name is empty.": "名称为空。",
+  "The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'.":
+    "名称中有逗号，而逗号用于分隔名称。请每行写一个概念，其他叫法写在“|”之后。",
+  "'{name}' is given twice. Give each name once; further words for one concept go behind '|'.":
+    "“{name}”出现了两次。每个名称只写一次；同一概念的其他叫法写在“|”之后。",
+  "The rows have version {version}; this version of SepME reads up to {known}. Update the SepME nodes to open them; until then they stay as they are.":
+    "这些行的版本是 {version}，当前 SepME 只能读到 {known}。请更新 SepME 节点后再打开；在此之前它们保持原样。",
+  "The rows are no valid JSON: {why}. Correct that place, or write plain lines such as 'name 0.8'.":
+    "这些行不是有效的 JSON：{why}。请改正该处，或改写成普通的行，例如“name 0.8”。",
+  "Got {value}, expected a list or a table of rows.": "得到 {value}，应为行的列表或表。",
+  "got {value}, expected a switch, a strength or a whole row.": "得到 {value}，应为开关、强度或完整的一行。",
+  "{name} is {value}, expected a {type}.": "{name} 为 {value}，应为 {type}。",
+  "it names nothing. Give it a name, or remove it.": "没有名称。请写上名称，或移除该行。",
+  "strength is {value}, expected between -{most} and {most}. If the number belongs to the name, put the name in quotes: \"{key} …\".":
+    "强度为 {value}，应在 -{most} 与 {most} 之间。如果数字属于名称，请给名称加引号：\"{key} …\"。",
+  "start is {start} and end {end}, expected 0 <= start <= end <= 1.": "开始为 {start}，结束为 {end}，应为 0 <= 开始 <= 结束 <= 1。",
+  "Rows that cannot be read are not written: {problem}": "无法读取的行不会被写入：{problem}",
+
+  "{concept}: {step} of {max_steps} {unit}": "{concept}：{step} / {max_steps} {unit}",
+  "{concept}: step {step}/{max_steps} · correlation {now} (stops at {tau}) · {evaluations} evaluations":
+    "{concept}：第 {step}/{max_steps} 步 · 相关性 {now}（到 {tau} 停止）· 已求值 {evaluations} 次",
+  "up to {time} left": "最多还需 {time}",
+  "{seconds} s": "{seconds} 秒", "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
+  "drawing steps": "绘制步", captions: "条描述文字", prompts: "条提示词", steps: "步",
+
+  "It is not in models/sepme. Put the file there, switch the row off, or compute and save the concept again.":
+    "models/sepme 中没有该文件。请放入该文件，关闭该行，或重新计算并保存该概念。",
+  "There are no files in models/sepme yet: SepME Save puts them there.": "models/sepme 中还没有文件：SepME 保存节点会写入。",
+  "models/sepme is read-only: nothing can be renamed or deleted.": "models/sepme 是只读的：无法重命名或删除。",
+  "leak {value}": "泄漏 {value}",
+};
