@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..sepme_core.errors import IncrementFileError
@@ -12,9 +14,17 @@ from ..sepme_core.strangers import same_concept, unknown
 from . import files
 from .rows import Row, parse_rows, row_event
 
-__all__ = ["LoadedRow", "load_rows", "read_file_rows", "refuse_bad", "rows_report"]
+__all__ = [
+    "LoadedRow",
+    "concept_line",
+    "concept_name",
+    "load_rows",
+    "read_file_rows",
+    "refuse_bad",
+    "rows_report",
+]
 
-BAD = ("missing", "corrupt", "mismatch")
+BAD = ("missing", "corrupt", "mismatch", "refused")
 """States of rows that would silently not be erased if they were left out."""
 _MOST = 20  # rows named in an error
 _N_NAMED = 5
@@ -25,7 +35,8 @@ class LoadedRow:
     """A row and what was found.
 
     Args:
-        state: ready, off, one of `BAD`, or what to be warned of: replaced, doubled, leaking.
+        state: ready, off, one of `BAD`, or what to be warned of: computed, replaced, doubled,
+            leaking.
         text: for a person; empty when all is well.
     """
 
@@ -67,14 +78,30 @@ def _listed(name: str) -> str:
     return name if name.casefold().endswith(files.ENDING) else name + files.ENDING
 
 
-def load_rows(rows: Sequence[Row], stack: Stack) -> list[LoadedRow]:
+def concept_line(row: Row) -> str:
+    """The line of a concept set that a row's file came from, as far as it is known."""
+    return row.erases or PurePosixPath(row.key).stem
+
+
+def concept_name(row: Row) -> str:
+    """The name of the concept that a row's file erases, as far as it is known."""
+    return re.split(r"\||->", concept_line(row))[0].strip()
+
+
+def load_rows(
+    rows: Sequence[Row],
+    stack: Stack,
+    restore: Callable[[list[LoadedRow]], list[LoadedRow]] | None = None,
+) -> list[LoadedRow]:
     """Every row with its increment and its flaws; rows that are off are not opened.
 
     Args:
         stack: what the rows will be added to.
+        restore: finds another way to rows whose file is missing.
     """
     known = set(files.list_increments())
     loaded = [_open(row, known) for row in rows]
+    loaded = restore(loaded) if restore else loaded
     others = [entry.increment for entry in stack.entries]
     return _compare_concepts(_compare_origins(loaded, others), others)
 
@@ -86,8 +113,9 @@ def _open(row: Row, known: set[str]) -> LoadedRow:
         return LoadedRow(
             row,
             "missing",
-            f"It is not in models/{files.FOLDER}. Put the file there, switch the row off, or "
-            "compute and save the concept again.",
+            f"It is not in models/{files.FOLDER}. Put the file there, switch the row off, or have "
+            "it computed again: connect model, clip, and SepME Concepts with the line "
+            f"{concept_line(row)!r} to this node.",
         )
     try:
         increment = files.load_increment(row.key)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from comfy_api.latest import io
 
+from ..sepme_core.concepts import ConceptSet
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
 from . import files, host
-from .common import StackType, schema, tell_strangers
+from .common import ConceptsType, StackType, schema, tell_strangers
 from .file_rows import load_rows, read_file_rows, refuse_bad, rows_report
+from .restoring import restored
 
 __all__ = ["LoadStack"]
-
-_MOST = 20  # files named in a refusal
 
 
 class LoadStack(io.ComfyNode):
@@ -38,6 +41,19 @@ class LoadStack(io.ComfyNode):
                 StackType.Input(
                     "stack", optional=True, tooltip="Increments that the rows are added to."
                 ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="With clip and concepts: what files that are missing are computed on "
+                    "again.",
+                ),
+                io.Clip.Input("clip", optional=True, tooltip="The CLIP that belongs to the model."),
+                ConceptsType.Input(
+                    "concepts",
+                    optional=True,
+                    tooltip="What missing files are computed from again. A workflow that has it "
+                    "runs on machines without the files.",
+                ),
             ],
             outputs=[
                 StackType.Output(display_name="stack", tooltip="For SepME Apply."),
@@ -47,17 +63,15 @@ class LoadStack(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, rows: str | None = None) -> bool | str:
-        """Refuses rows that cannot be read, or whose file is missing, before anything runs."""
+        """Refuses rows that cannot be read before anything runs.
+
+        Rows without a file are refused by `execute`: only there is it known what is connected.
+        """
         try:
-            known = set(files.list_increments())
-            missing = [r.key for r in read_file_rows(rows or "") if r.on and r.key not in known]
+            read_file_rows(rows or "")
         except SepMEError as error:
             return str(error)
-        more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
-        return not missing or (
-            f"Not in models/{files.FOLDER}: {', '.join(map(repr, missing[:_MOST]))}{more}. Put the "
-            "files there, switch their rows off, or compute and save the concepts again."
-        )
+        return True
 
     @classmethod
     def fingerprint_inputs(cls, rows: str | None = None, **_: object) -> str:
@@ -67,10 +81,20 @@ class LoadStack(io.ComfyNode):
         return "\n".join(files.file_stamp(r.key) for r in read_file_rows(rows) if r.on)
 
     @classmethod
-    def execute(cls, rows: str, stack: Stack | None = None) -> io.NodeOutput:
+    def execute(  # noqa: PLR0913
+        cls,
+        rows: str,
+        stack: Stack | None = None,
+        model: Any = None,
+        clip: Any = None,
+        concepts: ConceptSet | None = None,
+    ) -> io.NodeOutput:
         """Looks at every row before it refuses any; rows that are off are not opened."""
         stack = stack or Stack()
-        loaded = load_rows(read_file_rows(rows), stack)
+        restore = None
+        if model is not None and clip is not None and concepts is not None:
+            restore = partial(restored, model=model, clip=clip, concepts=concepts, stack=stack)
+        loaded = load_rows(read_file_rows(rows), stack, restore)
         told = [row.event(number) for number, row in enumerate(loaded)]
         for row in told:
             host.send("sepme.row", row)

@@ -32,6 +32,7 @@ _KEYS = {
     **dict.fromkeys(("start_percent", "start"), "start"),
     **dict.fromkeys(("end_percent", "end"), "end"),
     "sha256": "sha256",
+    "erases": "erases",
 }
 
 
@@ -45,6 +46,7 @@ class Row:
         strength: 1 erases as computed.
         start, end: the part of the sampling in which it acts, 0 to 1.
         sha256: of the file that was meant, in hex; empty when any will do.
+        erases: the line of a concept set that the file came from, if that is known.
 
     Raises:
         ConceptError: a value out of its range.
@@ -56,6 +58,7 @@ class Row:
     start: float = 0.0
     end: float = 1.0
     sha256: str = ""
+    erases: str = ""
 
     def __post_init__(self) -> None:
         if not self.key.strip():
@@ -191,6 +194,7 @@ def _checked(given: Mapping[str, Any], where: str) -> Row:
             start=_number(given, "start", 0.0),
             end=_number(given, "end", 1.0),
             sha256=_of_type(given, "sha256", str, "").casefold(),
+            erases=_of_type(given, "erases", str, "").strip(),
         )
     except ConceptError as error:
         raise ConceptError(f"{where}: {error}") from error

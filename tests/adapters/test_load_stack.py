@@ -82,13 +82,20 @@ def test_rows_that_are_off_are_not_even_opened(saved, monkeypatch):
     assert opened == ["cat.safetensors", "dog.safetensors"]
 
 
-def test_missing_files_are_refused_before_anything_runs_unless_their_rows_are_off(saved):
-    message = LoadStack.validate_inputs("cat\ngone\nstyles/lost 0.5")
-    assert "'gone.safetensors', 'styles/lost.safetensors'" in message
-    assert "switch their rows off" in message
-    assert LoadStack.validate_inputs("cat\ngone off\nstyles/lost 0.5 off") is True
-    assert LoadStack.validate_inputs(None) is True  # linked: not known yet
+def test_rows_that_cannot_be_read_are_refused_before_anything_runs():
     assert "Row 1: strength is 9" in LoadStack.validate_inputs('[["cat", 9]]')
+    assert LoadStack.validate_inputs("cat\ngone") is True  # what is connected is not known yet
+    assert LoadStack.validate_inputs(None) is True
+
+
+def test_missing_files_are_refused_unless_their_rows_are_off(saved):
+    with pytest.raises(IncrementFileError) as refused:
+        load("cat\ngone\nstyles/lost 0.5")
+    assert "2 of 3 rows" in str(refused.value)
+    assert "row 3, 'styles/lost.safetensors'" in str(refused.value)
+    assert "switch the row off" in str(refused.value)
+    assert "SepME Concepts with the line 'lost'" in str(refused.value)
+    assert load("cat\ngone off\nstyles/lost 0.5 off").result[0].names == ("cat",)
 
 
 def test_all_rows_are_looked_at_before_any_is_refused(saved):
@@ -164,7 +171,8 @@ def test_files_of_rows_that_are_off_may_change_without_running_again(saved):
 def test_what_was_thrown_away_or_kept_for_later_is_no_row(saved):
     for folder in ("trash", "cache"):
         save(increment("dog", 2.0), folder=folder)
-        assert f"'{folder}/dog.safetensors'" in LoadStack.validate_inputs(f"{folder}/dog")
+        with pytest.raises(IncrementFileError, match=f"'{folder}/dog.safetensors'"):
+            load(f"{folder}/dog")
     assert files.list_increments() == [f"{n}.safetensors" for n in NAMES]
 
 

@@ -17,6 +17,14 @@ def test_the_page_writes_versioned_rows_and_keeps_presets_beside_them():
     )
 
 
+def test_a_row_may_say_which_concept_its_file_came_from():
+    given = {**FULL, "sha256": "AB", "erases": " cat | kitten -> dog "}
+    (row,) = parse_rows(json.dumps([given]))
+    assert (row.sha256, row.erases) == ("ab", "cat | kitten -> dog")
+    with pytest.raises(ConceptError, match="Row 1.*: erases is 3"):
+        parse_rows(json.dumps([{**FULL, "erases": 3}]))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -80,7 +80,7 @@ SOCKETS = {
     "SepME_Certificate": (["stack", "model", "clip"], ["report", "plot"]),
     "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
     "SepME_Compare": (["before", "after", "clip", "vae"], ["grid", "pictures", "report"]),
-    "SepME_LoadStack": (["stack"], ["stack", "report"]),
+    "SepME_LoadStack": (["stack", "model", "clip", "concepts"], ["stack", "report"]),
     "SepME_Eraser": (["model", "clip"], ["model", "stack", "report"]),
 }
 
