@@ -65,11 +65,16 @@ def measure_leaks(
     tokens = torch.cat([look.tokens for look in looks])
     unique, places = torch.unique(tokens, dim=0, return_inverse=True)
     shares = places.split([len(look.tokens) for look in looks])
-    sizes = {m: (w.to("cpu", torch.float32) @ unique.T).norm(dim=0) for m, w in weights.items()}
+    sizes = {m: _lengths(unique @ w.to("cpu", torch.float32).T) for m, w in weights.items()}
     return [
         look.found({module: size[share] for module, size in sizes.items()})
         for look, share in zip(looks, shares, strict=True)
     ]
+
+
+def _lengths(rows: Tensor) -> Tensor:
+    """Of every row; overwrites them. A multiple faster than the library's norm on long rows."""
+    return rows.square_().sum(1).sqrt_()
 
 
 class _Look:

@@ -67,7 +67,9 @@ def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf)
         expect(page.page.locator(LABELS).filter(has_text=file)).to_be_visible()
     wait_for_labels(page, shelf)
     page.page.wait_for_timeout(500)
-    assert all(len(row["sha256"]) == 64 for row in json.loads(page.script(TEXT))["rows"])
+    rows = json.loads(page.script(TEXT))["rows"]
+    assert all(len(row["sha256"]) == 64 for row in rows)
+    assert [row["erases"] for row in rows] == ["cat", "dog", "rocket"]
 
     page.page.get_by_label(f"on: {dog}").focus()
     page.page.keyboard.press("Alt+ArrowUp")
@@ -158,4 +160,71 @@ def test_library_shows_adds_renames_and_throws_away(page, shelf, base_directory)
     folder = base_directory / "models" / "sepme"
     assert (folder / "trash").is_dir()
     assert not (folder / "shelf" / "rocket two.safetensors").exists()
+    assert ours(page) == []
+
+
+# A workflow as it is shared: a stack that is applied, and looked at.
+SHARED = """(rows) => {
+    app.graph.clear();
+    const add = (type, x) => {
+        const node = LiteGraph.createNode(type);
+        node.pos = [x, 200];
+        app.graph.add(node);
+        return node;
+    };
+    const loader = add("CheckpointLoaderSimple", 0);
+    const stack = add("SepME_LoadStack", 800);
+    const apply = add("SepME_Apply", 1200);
+    const text = add("CLIPTextEncode", 1600);
+    const preview = add("PreviewAny", 1200);
+    preview.pos[1] = 600;
+    stack.widgets[0].value = JSON.stringify({version: 1, rows});
+    loader.connect(0, apply, "model");
+    stack.connect(0, apply, "stack");
+    loader.connect(1, text, "clip");
+    stack.connect(1, preview, 0);
+}"""
+# The general list is hundreds of captions to encode: minutes on a busy machine without GPU.
+SHORT = """() => {
+    const set = app.graph.nodes.find((node) => node.type === "SepME_Concepts");
+    set.widgets.find((widget) => widget.name === "preserve_list").value = "none";
+    return set.widgets.find((widget) => widget.name === "concepts").value;
+}"""
+
+
+def states(page):
+    shown = page.page.locator(".sepme-row:not([hidden]) .sepme-state")
+    return shown.all_inner_texts()
+
+
+def test_a_shared_workflow_says_what_is_missing_and_computes_it_again(either_page, shelf):
+    page = either_page
+    rows = [
+        {"file": shelf[0], "sha256": "0" * 64},
+        {"file": "theirs/fish.safetensors", "erases": "fish -> house"},
+        {"file": "theirs/guitar.safetensors"},
+    ]
+    page.script(SHARED, rows)
+    page.wait_for_nodes(5)
+    wait_for_labels(page, [row["file"] for row in rows])
+    expect(page.page.locator('[data-state="missing"]')).to_have_count(2)
+    again = page.page.get_by_role("button", name="Compute again")
+    expect(again).to_be_visible()
+    page.screenshot("shared-missing")
+    entry = page.run()
+    assert entry["status"]["status_str"] == "error"
+    told = dict(entry["status"]["messages"])["execution_error"]["exception_message"]
+    assert "row 2, 'theirs/fish.safetensors'" in told
+    assert "'fish -> house'" in told
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_timeout(500)
+
+    again.click()
+    page.wait_for_nodes(6)
+    expect(again).to_be_hidden()
+    assert states(page) == ["replaced", "waiting", "waiting"]
+    assert page.script(SHORT) == "cat\nfish -> house\nguitar"
+    assert page.run()["status"]["status_str"] == "success"
+    expect(page.page.locator('[data-state="computed"]')).to_have_count(2)
+    assert states(page) == ["replaced", "computed", "computed"]
     assert ours(page) == []

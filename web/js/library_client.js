@@ -5,6 +5,8 @@
  * @typedef {object} Entry
  * @property {string} file
  * @property {string} concept
+ * @property {string[]} synonyms
+ * @property {string} anchor
  * @property {string} family
  * @property {string} method
  * @property {number} size in bytes

@@ -15,6 +15,7 @@
  * @property {() => State} complete the state with a row for every item
  * @property {(state: State, item: Item) => number} placeOf an item's place among the state's rows
  * @property {() => boolean} linked whether the text comes from another node
+ * @property {() => void} [drawn] is called when rows have been drawn
  *
  * @typedef {object} Host
  * @property {(title: string, message: string, value?: string) => Promise<string | null>} prompt
@@ -63,7 +64,8 @@ export class Panel {
   get minHeight() {
     const rows = Math.min(Math.max(this.items.length, 1), MOST_ROWS) * ROW;
     const more = (this.problem.hidden ? 0 : 48) + (this.textarea.hidden ? 0 : 96);
-    return 72 + rows + more + this.foot.childElementCount * 34;
+    const below = [...this.foot.children].filter((child) => !(/** @type {HTMLElement} */ (child).hidden)).length;
+    return 72 + rows + more + below * 34;
   }
 
   refresh() {
@@ -79,6 +81,7 @@ export class Panel {
     if (this.items.some(({ row }) => row.start > 0 || row.end < 1)) this.element.classList.add("sepme-parts");
     this.list.element.style.minHeight = `${Math.min(Math.max(this.items.length, 1), MOST_ROWS) * ROW}px`;
     this.list.show(this.shown.length);
+    this.model.drawn?.();
   }
 
   showProblem(/** @type {string} */ problem, /** @type {boolean} */ unreadable) {

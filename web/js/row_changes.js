@@ -34,9 +34,9 @@ export function removeRow(/** @type {State} */ state, /** @type {number} */ at) 
   return { ...state, rows: state.rows.filter((_, n) => n !== at) };
 }
 
-/** Adds a file, with the hash it has now if that is known. @returns {State} */
-export function addFile(/** @type {State} */ state, /** @type {string} */ file, sha256 = "") {
-  const row = { ...freshRow(listed(file)), ...(sha256 ? { sha256 } : {}) };
+/** Adds a file, with the line of a concept set that it came from if that is known. @returns {State} */
+export function addFile(/** @type {State} */ state, /** @type {string} */ file, erases = "") {
+  const row = { ...freshRow(listed(file)), ...(erases ? { erases } : {}) };
   return { ...state, rows: [...state.rows, row] };
 }
 

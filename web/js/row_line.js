@@ -24,7 +24,7 @@ import { t } from "./words.js";
 /** Which colour a state has; the word is always there too. */
 const TONES = new Map(
   Object.entries({
-    ready: "good", computing: "busy", leaking: "warn", doubled: "warn", replaced: "warn",
+    ready: "good", computing: "busy", leaking: "warn", doubled: "warn", replaced: "warn", computed: "warn",
     refused: "bad", missing: "bad", corrupt: "bad", mismatch: "bad", unreadable: "bad",
   }),
 );

@@ -12,6 +12,7 @@
  * @property {number} start the part of the sampling in which it acts, 0 to 1
  * @property {number} end
  * @property {string} [sha256] of the file that was meant
+ * @property {string} [erases] the line of a concept set that the file came from
  * @property {Record<string, unknown>} [extra] keys that are not ours
  *
  * @typedef {"file" | "concept"} Kind files stand in a list, concepts in a table by name
@@ -37,10 +38,10 @@ const KEYS = new Map(
   Object.entries({
     increment: "key", name: "key", concept: "key", file: "key", enabled: "on", on: "on",
     strength: "strength", start_percent: "start", start: "start", end_percent: "end", end: "end",
-    sha256: "sha256",
+    sha256: "sha256", erases: "erases",
   }),
 );
-const TYPES = { key: "string", on: "boolean", strength: "number", start: "number", end: "number", sha256: "string" };
+const TYPES = { key: "string", on: "boolean", strength: "number", start: "number", end: "number", sha256: "string", erases: "string" };
 
 /** What two spellings of one name have in common: capitals and spaces do not count. */
 export function nameKey(/** @type {string} */ name) {

@@ -7,12 +7,14 @@
  */
 import { h } from "./dom.js";
 import { Panel } from "./panel.js";
+import { canRestore, connectSources, lineOf, wantedLine } from "./restoring.js";
 import { addFile, changeRow } from "./row_changes.js";
 import { listed } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
 import { t } from "./words.js";
 
-const NOT_LOADED = "Not loaded yet: it will be with the next run.";
+/** States that only rows without a file have. */
+const WITHOUT_FILE = new Set(["missing", "computed", "refused"]);
 
 export class StackPanel {
   /**
@@ -21,19 +23,22 @@ export class StackPanel {
    * @param {import("./library_client.js").LibraryClient} library
    */
   constructor(node, host, library) {
+    this.node = node;
+    this.host = host;
     this.rows = new TextWidget(node, "rows", "file");
     this.library = library;
-    /** @type {Map<string, {state: string, text: string}>} what the last run told, by file */
+    /** @type {Map<string, {state: string, text: string, connected: boolean}>} what the last run told, by file */
     this.told = new Map();
     this.panel = new Panel(this.model(), host, { ordered: true });
-    this.panel.foot.append(this.adder());
+    this.again = h("button", { type: "button", className: "sepme-again", hidden: true, onclick: () => this.restore() }, t("Compute again"));
+    this.panel.foot.append(this.again, this.adder());
     this.rows.hide();
     acceptFiles(this.panel.element, (file) => this.add(file));
   }
 
   /** What the panel has to be drawn anew for. */
   get seen() {
-    return `${this.rows.linked}\n${this.rows.text}`;
+    return `${this.rows.linked}${canRestore(this.node)}\n${this.rows.text}`;
   }
 
   /** @returns {import("./panel.js").Model} */
@@ -49,7 +54,23 @@ export class StackPanel {
       items: () => this.items(),
       placeOf: (_, item) => item.index,
       linked: () => rows.linked,
+      drawn: () => { this.again.hidden = canRestore(this.node) || this.missing().length === 0; },
     };
+  }
+
+  /** Rows that are on and have no file. */
+  missing() {
+    const { library } = this;
+    return this.rows.state.rows.filter((row) => row.on && library.loaded && !library.entry(row.key));
+  }
+
+  /** Connects what missing files can be computed again from, with the next run. */
+  restore() {
+    const lines = [...new Set(this.rows.state.rows.map(wantedLine))].sort();
+    const left = connectSources(this.node, lines, (type) => /** @type {any} */ (window).LiteGraph.createNode(type));
+    if (left.length) this.host.complain(t("Nothing was found to connect to: {inputs}. Connect it yourself.", { inputs: left.join(", ") }));
+    this.host.changed();
+    this.panel.refresh();
   }
 
   /** @returns {Item[]} */
@@ -67,15 +88,18 @@ export class StackPanel {
   stateOf(/** @type {string} */ file) {
     const entry = this.library.entry(file);
     const told = this.told.get(file);
-    if (this.library.loaded && !entry)
-      return { state: "missing", text: "It is not in models/sepme. Put the file there, switch the row off, or compute and save the concept again." };
+    const absent = this.library.loaded && !entry;
+    if (absent && !canRestore(this.node)) return { state: "missing", text: t("It is not in models/sepme. Put the file there, switch the row off, or press “Compute again”.") };
     if (entry?.problem) return { state: "corrupt", text: entry.problem };
-    return told && told.state !== "off" && told.state !== "missing" ? told : { state: "waiting", text: t(NOT_LOADED) };
+    const known = told && told.state !== "off" && WITHOUT_FILE.has(told.state) === absent;
+    const fits = known && (told.connected || !absent);
+    if (fits) return told;
+    return { state: "waiting", text: absent ? t("Its file is missing: it will be computed again with the next run.") : t("Not loaded yet: it will be with the next run.") };
   }
 
   /** Takes in what the server tells of a row. */
   tell(/** @type {any} */ row) {
-    this.told.set(row.file, row);
+    this.told.set(row.file, { ...row, connected: canRestore(this.node) });
     this.panel.refreshSoon();
   }
 
@@ -85,7 +109,7 @@ export class StackPanel {
 
   async add(/** @type {string} */ file) {
     if (this.rows.state.problem) return;
-    this.panel.write(addFile(this.rows.state, file));
+    this.panel.write(addFile(this.rows.state, file, lineOf(this.library.entry(file))));
     const sha256 = await this.library.hash(file).catch(() => "");
     const { state } = this.rows;
     const at = state.rows.findLastIndex((row) => listed(row.key) === listed(file) && !row.sha256);

@@ -11,6 +11,11 @@ export const ZH = {
   "New name": "新名称", Refresh: "刷新", "The rows come from a link.": "各行来自连线。",
   "Not loaded yet: it will be with the next run.": "尚未加载，下次运行时加载。",
   "Not computed yet: it will be with the next run.": "尚未计算，下次运行时计算。",
+  "Its file is missing: it will be computed again with the next run.": "文件缺失，下次运行时重新计算。",
+  "It is not in models/sepme. Put the file there, switch the row off, or press “Compute again”.":
+    "models/sepme 中没有此文件。请放入文件、关闭该行，或点击“重新计算”。",
+  "Compute again": "重新计算", computed: "已重算",
+  "Nothing was found to connect to: {inputs}. Connect it yourself.": "没有找到可连接的 {inputs}，请自行连接。",
   "The server answered {status}. Is it running?": "服务器返回 {status}。它在运行吗？",
 
   "Line {number}: {problem}": "第 {number} 行：{problem}",
