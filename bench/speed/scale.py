@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.speed.timing import slope
 from sepme_core.concepts import DEFAULT_TEMPLATES, Concept, ConceptSet
-from sepme_core.config import EraseConfig
+from sepme_core.config import BasisConfig, EraseConfig
 from sepme_core.embeddings import EncodedPrompt
 from sepme_core.erase import Erasure, erase
 
@@ -62,7 +62,9 @@ class RandomEncoder:
         return EncodedPrompt(prompt, torch.stack(rows) + self._places, n_words)
 
 
-def _erased(n: int, d_text: int, widths: Sequence[int], templates: Sequence[str]) -> dict:
+def _erased(
+    n: int, d_text: int, widths: Sequence[int], templates: Sequence[str], capacity: float = 0.5
+) -> dict[str, Any]:
     """Seconds and capacity for n concepts known together and erased together."""
     names = [f"thing{i} kind{i} make{i} sort{i}" for i in range(n)]  # four words: four directions
     concepts = ConceptSet(tuple(map(Concept, names)), tuple(templates), (), ("watermark",))
@@ -70,8 +72,10 @@ def _erased(n: int, d_text: int, widths: Sequence[int], templates: Sequence[str]
     for concept in concepts.concepts:
         encode(concepts.protected_from(concept))
         encode([p.anchored for p in concepts.prompts_of(concept)])
-    weights = {f"layer {i}": torch.randn(w, d_text) / d_text**0.5 for i, w in enumerate(widths)}
-    config = EraseConfig()
+    draw = torch.Generator().manual_seed(0)
+    sizes = {f"layer {i}": (width, d_text) for i, width in enumerate(widths)}
+    weights = {k: torch.randn(size, generator=draw) / d_text**0.5 for k, size in sizes.items()}
+    config = EraseConfig(basis=BasisConfig(capacity=capacity))
     started, cpu = time.perf_counter(), time.process_time()
     erasures = erase(concepts, concepts.concepts, encode, weights, config)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -101,6 +105,7 @@ def measure(quick: bool) -> dict[str, Any]:
     for n in SD1_COUNTS:
         found[f"SD1.5, {n}"] = _erased(n, 768, SD1, DEFAULT_TEMPLATES)
     found["growth"] = _growth(found)
+    found["SD1.5, 100, capacity 0.6"] = _erased(100, 768, SD1, DEFAULT_TEMPLATES, capacity=0.6)
     if not quick:
         found["SDXL, 1000"] = _erased(1000, 2048, SDXL, DEFAULT_TEMPLATES[:1])
     return found
