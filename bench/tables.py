@@ -105,7 +105,7 @@ def _draw(pieces: Pieces, pictures: Path) -> None:
     figures |= {f"grid-{t.name}": grid(pieces, pictures, t) for t in quality.TASKS}
     for name, figure in figures.items():
         if figure is not None:
-            figure.savefig(DOCS / f"{name}.png", dpi=110)
+            figure.savefig(DOCS / f"{name}.png", dpi=110, bbox_inches="tight")
             print(DOCS / f"{name}.png")
 
 

@@ -14,83 +14,119 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of what draws)
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.patches import Rectangle  # noqa: E402
 
 from bench.quality.scenes import named  # noqa: E402
+from bench.quality.summary import Summary  # noqa: E402
 from bench.quality.tables import TASKS, methods  # noqa: E402
 from bench.tasks import Task  # noqa: E402
 
 __all__ = ["PLOTS", "grid"]
 
 Pieces = Mapping[str, Any]
-INK, PALE = "#1f2937", "#e5e7eb"
+INK, PALE, GONE, SAME = "#1f2937", "#e5e7eb", "#c02626", "#16a34a"
+BARS = "#2563eb", "#93c5fd", SAME
 
 
 def grid(pieces: Pieces, strips: Path, task: Task) -> Figure | None:
-    """Every method's pictures: all concepts erased, and some given back, one column a concept."""
+    """Every method's pictures: all concepts erased, and some given back, one column a concept.
+
+    A state that few methods were drawn in is left out. Frames are around pictures that are the
+    untouched model's to the bit.
+    """
     states = [task.scenes["1"][0], task.scenes["1"][-1]]
-    drawn = dict.fromkeys(n for state in states for n in methods(pieces, task, state))
-    names = [n for n in drawn if any(_strip(strips, task, s, n) is not None for s in states)]
-    if not names:
+    drawn = {s: [n for n in methods(pieces, task, s) if _path(strips, task, s, n)] for s in states}
+    names = list(dict.fromkeys(n for found in drawn.values() for n in found))
+    states = [s for s in states if 2 * len(drawn[s]) > len(names)]
+    if not states:
         return None
-    height = 0.62 * (len(names) + 1) + 0.9
-    figure, axes = plt.subplots(len(names) + 1, 2, figsize=(13, height), layout="constrained")
+    size = (6.5 * len(states), 0.62 * (len(names) + 1) + 1.2)
+    figure, axes = plt.subplots(
+        len(names) + 1, len(states), figsize=size, layout="constrained", squeeze=False
+    )
     untouched = np.asarray(Image.open(strips / f"{task.name} - original.png"))
-    given_back = [n for n in task.erasable if n not in states[1]]
-    titles = ("all six erased" if len(task.erasable) == 6 else "all three erased",)
-    titles = (*titles, f"{', '.join(given_back)} given back")
-    for column, (state, title) in enumerate(zip(states, titles, strict=True)):
-        _show(axes[0, column], untouched, "untouched" if column == 0 else "")
-        _label(axes[0, column], task, title)
+    for column, state in enumerate(states):
+        _show(axes[0, column], untouched)
+        _label(axes[0, column], task, state)
         for row, name in enumerate(names, 1):
-            picture = _strip(strips, task, state, name)
+            path = _path(strips, task, state, name)
             blank = np.full_like(untouched, 255)  # a method that was not drawn in this state
-            label = name if column == 0 else ""
-            _show(axes[row, column], blank if picture is None else picture, label)
+            _show(axes[row, column], blank if path is None else np.asarray(Image.open(path)))
+            _frame_identical(axes[row, column], untouched, len(task.watched))
+    for axis, name in zip(axes[:, 0], ["untouched", *names], strict=True):
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
+    figure.supxlabel(
+        "red: erased      green frame: identical to the untouched picture to the bit", size=9
+    )
     return figure
 
 
-def _strip(strips: Path, task: Task, state: frozenset[str], name: str) -> Any:
+def _path(strips: Path, task: Task, state: frozenset[str], name: str) -> Path | None:
     path = strips / f"{task.name} - {named(state, task)} - {name}.png"
-    return np.asarray(Image.open(path)) if path.exists() else None
+    return path if path.exists() else None
 
 
-def _show(axis: Any, strip: Any, label: str) -> None:
+def _show(axis: Any, strip: Any) -> None:
     axis.imshow(strip, interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
-    axis.set_ylabel(label, rotation=0, ha="right", va="center", color=INK)
 
 
-def _label(axis: Any, task: Task, title: str) -> None:
+def _frame_identical(axis: Any, untouched: Any, n_columns: int) -> None:
+    strip = axis.images[0].get_array()
+    height, width = strip.shape[0], strip.shape[1] // n_columns
+    for i in range(n_columns):
+        part = np.s_[:, i * width : (i + 1) * width]
+        if np.array_equal(strip[part], untouched[part]):
+            frame = Rectangle(
+                (i * width + 1, 1), width - 3, height - 3, fill=False, ec=SAME, lw=1.6
+            )
+            axis.add_patch(frame)
+
+
+def _label(axis: Any, task: Task, state: frozenset[str]) -> None:
     width = axis.images[0].get_array().shape[1] / len(task.watched)
     axis.xaxis.tick_top()
     axis.set_xticks([width * (i + 0.5) for i in range(len(task.watched))], task.watched, size=8)
+    for label, name in zip(axis.get_xticklabels(), task.watched, strict=True):
+        label.set_color(GONE if name in state else INK)
     axis.tick_params(length=0)
-    axis.set_title(title, size=11, color=INK)
+    back = ", ".join(n for n in task.erasable if n not in state)
+    axis.set_title(f"{back} given back" if back else "all erased", size=11, color=INK)
 
 
 def accuracy(pieces: Pieces) -> Figure | None:
-    """Harmonic means of all methods, for objects and for styles."""
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
+    """Harmonic means of all methods beside what they leave identical, for objects and styles."""
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
     for axis, task in zip(axes, TASKS, strict=True):
         found = methods(pieces, task, task.scenes["1"][-1])
         if not found:
             return None
-        ordered = sorted(found.items(), key=lambda item: item[1].h_o("held-out"))
-        names = [name for name, _ in ordered]
-        for offset, family in ((-0.2, "held-out"), (0.2, "bare")):
-            values = [s.h_o(family) for _, s in ordered]
-            places = [i - offset for i in range(len(names))]
-            bars = axis.barh(
-                places, values, 0.38, label={"held-out": "unseen phrasings"}.get(family, "the name")
-            )
-            axis.bar_label(bars, fmt="%.0f", padding=2, size=8)
-        axis.set_yticks(range(len(names)), names)
+        ordered = sorted(reversed(found.items()), key=lambda item: item[1].h_o("held-out"))
+        bars = {
+            "H_o, unseen phrasings": [s.h_o("held-out") for _, s in ordered],
+            "H_o, the name": [s.h_o("bare") for _, s in ordered],
+            "pictures that shall stay and are identical": [_identical(s) for _, s in ordered],
+        }
+        for (label, values), offset, colour in zip(
+            bars.items(), (0.27, 0, -0.27), BARS, strict=True
+        ):
+            places = [i + offset for i in range(len(values))]
+            drawn = axis.barh(places, values, 0.25, label=label, color=colour)
+            axis.bar_label(drawn, fmt="%.0f", padding=2, size=7)
+        axis.set_yticks(range(len(ordered)), [name for name, _ in ordered])
         axis.set_xlim(0, 108)
-        axis.set_title(f"{task.name}: H_o, above the floor")
-        axis.legend(loc="lower left", fontsize=8)
+        axis.set_title(f"{task.name}, %")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
     return figure
+
+
+def _identical(s: Summary) -> float:
+    """Of what was given back, is protected or nowhere listed."""
+    found = [v for (role, _), v in s.identical.items() if role != "erased"]
+    return sum(found) / len(found)
 
 
 def courses(pieces: Pieces) -> Figure | None:
