@@ -128,8 +128,9 @@ def comparison_plot(pairs: Sequence[Pair], *, difference: bool) -> Tensor:
         one IMAGE, `[1, height, width, 3]` float32 in [0, 1].
     """
     height, width, _ = pairs[0].before.shape
-    shrunk = min(1.0, LARGEST / max(height, width))
-    cell = (max(1, round(width * shrunk)), max(1, round(height * shrunk)))
+    larger = max(height, width)
+    scale = LARGEST / larger if larger > LARGEST else max(1, LARGEST // 2 // larger)
+    cell = (max(1, round(width * scale)), max(1, round(height * scale)))
     titles = ["before", "after", *([f"difference, {AMPLIFIED} times"] if difference else [])]
     column, row = max(cell[0], SMALLEST) + GAP, max(cell[1] + CAPTION, SMALLEST) + GAP
     lefts = [MARGIN + LABEL + i * column for i in range(len(titles))]
@@ -150,7 +151,8 @@ def comparison_plot(pairs: Sequence[Pair], *, difference: bool) -> Tensor:
 
 def _cell(picture: Tensor, size: tuple[int, int]) -> Image.Image:
     whole = Image.fromarray((picture.clamp(0, 1) * 255).round().byte().numpy())
-    return whole.resize(size, Image.Resampling.LANCZOS) if whole.size != size else whole
+    smaller = size < whole.size
+    return whole.resize(size, Image.Resampling.LANCZOS if smaller else Image.Resampling.NEAREST)
 
 
 def _label(draw: ImageDraw.ImageDraw, pair: Pair, top: int, height: int) -> None:

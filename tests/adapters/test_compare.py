@@ -127,6 +127,14 @@ def test_the_grid_keeps_its_proportions_and_a_sensible_size(size):
     assert wider.max() <= 1
 
 
+def test_small_pictures_are_enlarged_by_whole_pixels():
+    small = pair()
+    small.before[:32] = 1
+    grid = comparison_plot([small], difference=False)[0]
+    assert comparison_plot([pair()] * 2, difference=False).shape[1] > 2 * 3 * 64
+    assert int((grid[:, 230 + 90] == 0).all(-1).sum()) == 3 * 32
+
+
 @pytest.mark.parametrize(
     "prompt", ["", "a " * 300, "x" * 500, "猫" * 40, "a very long word: " + "w" * 80]
 )
