@@ -20,7 +20,8 @@ MILLISECONDS_TO_OPEN = 60_000
 OWN_NOISE = re.compile(r"Failed to load resource|Content Security Policy|Fetch API cannot load")
 
 SHOW_ALL = """() => {
-    const boxes = [...app.graph.nodes, ...app.graph.groups].map((item) => item.boundingRect);
+    const { graph } = app.canvas;
+    const boxes = [...graph.nodes, ...graph.groups].map((item) => item.boundingRect);
     const left = Math.min(...boxes.map((box) => box[0]));
     const top = Math.min(...boxes.map((box) => box[1]));
     const width = Math.max(...boxes.map((box) => box[0] + box[2])) - left;
