@@ -15,6 +15,8 @@ import { speak, t } from "./js/words.js";
 
 const PAUSE = 200; // milliseconds between two looks: values change by many ways, of which few tell
 
+const [WIDTH, ROOM] = [420, 120]; // of a new node, in pixels; the room is for what is typed in other fields
+
 const library = new LibraryClient(api);
 /** @type {Map<any, StackPanel | EraserPanel>} the panels of all nodes that are in a graph */
 const panels = new Map();
@@ -56,6 +58,7 @@ function show(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ m
     getMinHeight: () => panel.minHeight,
   });
   widget.serialize = false;
+  node.setSize([WIDTH, node.size[1] + ROOM]);
   after(node, "onAdded", () => {
     panels.set(node, made);
     if (made instanceof StackPanel) library.listen(panel.refreshSoon);
@@ -66,10 +69,11 @@ function show(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ m
   });
 }
 
-/** Draws the panels anew whose text has changed, whoever has changed it. */
+/** Draws the panels anew whose text or room has changed, whoever has changed it. */
 function look() {
   for (const [node, made] of panels) {
-    const { seen, panel } = made;
+    const { panel } = made;
+    const seen = `${panel.minHeight} ${made.seen}`;
     if (panel.element.dataset.seen === seen || !panel.element.isConnected) continue;
     panel.element.dataset.seen = seen;
     if (made instanceof EraserPanel) made.changed();
@@ -82,7 +86,7 @@ function look() {
 function fit(/** @type {any} */ node) {
   const [width, height] = node.computeSize();
   if (node.size[0] < width || node.size[1] < height)
-    node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], height)]);
+    node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
 }
 
 function listen() {

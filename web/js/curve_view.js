@@ -15,7 +15,7 @@ export class CurveView {
     this.threshold = svg("line", { class: "sepme-threshold", x1: 0, x2: WIDTH });
     this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, this.threshold, this.line);
     this.caption = h("p");
-    this.element = h("div", { className: "sepme-curve", role: "status", hidden: true });
+    this.element = h("div", { className: "sepme-curve", role: "status", hidden: true, "data-height": HEIGHT + 44 });
     this.element.append(this.picture, this.caption);
     this.draw = oncePerFrame(() => this.redraw());
   }

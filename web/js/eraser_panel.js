@@ -35,7 +35,7 @@ export class EraserPanel {
     this.toldOf = ""; // the settings that this was about
     this.panel = new Panel(this.model(), host, { ordered: false });
     this.curve = new CurveView();
-    this.panel.element.append(this.curve.element);
+    this.panel.foot.append(this.curve.element);
     this.rows.hide();
   }
 
@@ -111,11 +111,16 @@ export class EraserPanel {
     for (const [name, row] of this.told) if (row.state === "computing") this.told.delete(name);
     this.curve.clear();
     this.panel.refreshSoon();
-    this.changed();
+    this.askSoon();
+  }
+
+  /** Asks about texts that nothing was told of yet. */
+  changed() {
+    if (this.signature() !== this.toldOf) this.askSoon();
   }
 
   /** Asks what is computed already, once the texts have rested for a while. */
-  changed() {
+  askSoon() {
     clearTimeout(this.asking);
     this.asking = setTimeout(() => this.askNow(), REST);
   }

@@ -65,12 +65,13 @@ export class LibraryTab {
     const rename = action("pi-pencil", t("Rename"), () => this.rename(entry));
     const remove = action("pi-trash", t("Delete"), () => this.remove(entry));
     const words = h("div", { className: "sepme-words" }, concept, file, facts);
-    const element = h("div", { className: "sepme-card", draggable: true }, picture, words, add, rename, remove);
+    const actions = h("div", { className: "sepme-actions" }, add, rename, remove);
+    const element = h("div", { className: "sepme-card", draggable: true }, picture, words, actions);
     element.addEventListener("dragstart", (event) => event.dataTransfer?.setData(FILE_TYPE, entry.file));
     const draw = (/** @type {number} */ index) => {
       if (entry === this.shown[index]) return;
       entry = this.shown[index];
-      picture.style.visibility = entry.thumbnail ? "" : "hidden";
+      picture.hidden = !entry.thumbnail;
       if (entry.thumbnail) picture.src = this.library.picture(entry);
       else picture.removeAttribute("src");
       concept.textContent = entry.concept || "?";

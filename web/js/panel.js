@@ -64,8 +64,8 @@ export class Panel {
   get minHeight() {
     const rows = Math.min(Math.max(this.items.length, 1), MOST_ROWS) * ROW;
     const more = (this.problem.hidden ? 0 : 48) + (this.textarea.hidden ? 0 : 96);
-    const below = [...this.foot.children].filter((child) => !(/** @type {HTMLElement} */ (child).hidden)).length;
-    return 72 + rows + more + below * 34;
+    const below = [.../** @type {Iterable<HTMLElement>} */ (this.foot.children)].filter((child) => !child.hidden);
+    return 72 + rows + more + below.reduce((sum, child) => sum + Number(child.dataset.height ?? 34), 0);
   }
 
   refresh() {
