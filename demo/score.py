@@ -10,6 +10,8 @@ from demo import pictures
 from demo.classifier import classify
 from demo.vocabulary import OBJECTS
 
+GRID = "grid"  # the examples' name for many pictures in one, with letters: nothing to classify
+
 
 def seen(files: list[Path]) -> Counter[str]:
     """How many of those pictures show which object; enlarged ones are brought back to size."""
@@ -22,7 +24,8 @@ def seen(files: list[Path]) -> Counter[str]:
 def table(folder: Path) -> list[tuple[str, str, str]]:
     """Rows (workflow, name of the pictures, what is on them) for `<workflow>/<name>/*.png`."""
     rows = []
-    for group in sorted(path for path in folder.glob("*/*") if path.is_dir()):
+    groups = (path for path in folder.glob("*/*") if path.is_dir() and path.name != GRID)
+    for group in sorted(groups):
         counts = seen(sorted(group.glob("*.png"))).most_common()
         drawn = ", ".join(f"{n} x {name}" for name, n in counts)
         rows.append((group.parent.name, group.name, drawn))

@@ -67,6 +67,24 @@ def checkpoint() -> Path:
     return path
 
 
+def prompt_of(server: Server, example: Path) -> dict:
+    """An example workflow as the server runs it.
+
+    Checkpoints that earlier runs of it have saved are removed: each is as large as the model.
+    """
+    from launch.workflow import to_prompt
+
+    prompt = to_prompt(json.loads(example.read_text(encoding="utf-8")), server.object_info())
+    for node in prompt.values():
+        if node["class_type"] == "CheckpointSave":
+            saved = (server.base_directory / "output").glob(
+                f"{node['inputs']['filename_prefix']}_*"
+            )
+            for file in saved:
+                file.unlink()
+    return prompt
+
+
 def score(pictures: Path) -> int:
     """Prints what the demo's classifier sees on the pictures; gives the exit code."""
     command = [str(environment.python()), "-m", "demo.score", str(pictures)]
@@ -81,10 +99,7 @@ def _fresh(folder: Path) -> Path:
 
 def _run_example(server: Server, example: Path, pictures: Path) -> None:
     """Runs one workflow and saves every SaveImage node's pictures, sorted by its prefix."""
-    from launch.workflow import to_prompt
-
-    workflow = json.loads(example.read_text(encoding="utf-8"))
-    prompt = to_prompt(workflow, server.object_info())
+    prompt = prompt_of(server, example)
     print(f"Running {example.stem} …", end=" ", flush=True)
     began = time.monotonic()
     entry = server.run(prompt, SECONDS_PER_WORKFLOW)

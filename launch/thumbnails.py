@@ -3,22 +3,21 @@
     python -m launch.thumbnails
 
 in an environment that `run.py` has prepared. One column of pictures for each SaveImage node,
-headed by its title, and one row for each prompt.
+headed by its title, and one row for each prompt; where SepME Compare draws, its own grid.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from launch import demo
 from launch.server import Server
-from launch.workflow import to_prompt
 
 CELL, HEADING, CAPTION, GAP = 144, 40, 28, 6
+SIDE = 600  # of a grid's square
 # About as many pictures side by side as below each other: the page shows thumbnails as squares.
 N_ACROSS = 4
 SECONDS_PER_WORKFLOW = 900
@@ -35,8 +34,7 @@ def main() -> None:
 
 def thumbnail(server: Server, file: Path) -> Image.Image:
     """Runs a workflow and puts its pictures together."""
-    workflow = json.loads(file.read_text(encoding="utf-8"))
-    prompt = to_prompt(workflow, server.object_info())
+    prompt = demo.prompt_of(server, file)
     entry = server.run(prompt, SECONDS_PER_WORKFLOW)
     blocks = {
         node["_meta"]["title"]: [
@@ -50,7 +48,17 @@ def thumbnail(server: Server, file: Path) -> Image.Image:
         for node in prompt.values()
         if node["class_type"] == "CLIPTextEncode" and node["inputs"]["text"]
     }
+    if not rows:
+        return grid(next(iter(blocks.values()))[0])
     return montage(blocks, [rows[title] for title in sorted(rows)])
+
+
+def grid(picture: Image.Image) -> Image.Image:
+    """A labelled grid on a square, since the page would cut it off otherwise."""
+    side = max(picture.size)
+    sheet = Image.new("RGB", (side, side), picture.convert("RGB").getpixel((0, 0)))
+    sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return sheet.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
 def montage(blocks: dict[str, list[Image.Image]], rows: list[str]) -> Image.Image:

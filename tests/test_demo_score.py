@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from demo import pictures
-from demo.score import seen, table
+from demo.score import GRID, seen, table
 from demo.vocabulary import OBJECTS
 
 
@@ -20,4 +20,7 @@ def test_enlarged_pictures_are_seen_like_the_originals(tmp_path):
     found = [seen(sorted((tmp_path / "story" / f).glob("*.png"))) for f in ("plain", "large")]
     assert found[0] == found[1]
     assert found[0][OBJECTS[int(objects[0])]] >= 3
+    sheet = tmp_path / "story" / GRID
+    sheet.mkdir()
+    Image.new("RGB", (630, 401)).save(sheet / "00.png")
     assert [row[:2] for row in table(tmp_path)] == [("story", "large"), ("story", "plain")]

@@ -54,10 +54,14 @@ def test_a_note_says_what_to_change_for_another_checkpoint(file):
     assert any("Your own checkpoint" in note for note in notes)
 
 
+def test_a_note_says_where_to_put_the_checkpoint(file):
+    notes = [n["widgets_values"][0] for n in nodes(file) if n["type"] == "MarkdownNote"]
+    assert any("`models/checkpoints`" in note for note in notes)
+
+
 def test_seeds_stay_the_same_from_run_to_run(file):
-    values = [
-        n["widgets_values"] for n in nodes(file) if n["type"] in ("KSampler", "SepME_Compute")
-    ]
+    seeded = ("KSampler", "SepME_Compute", "SepME_Compare")
+    values = [n["widgets_values"] for n in nodes(file) if n["type"] in seeded]
     assert values
     assert all("fixed" in stored for stored in values)
 

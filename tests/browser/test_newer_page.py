@@ -59,8 +59,8 @@ def newer_server(front_end_root, base_directory):
 
 
 def save_increments(server):
-    """Makes the files that one example loads: this page calls absent ones an issue, rightly."""
-    example = next(file for file in EXAMPLES if file.stem == "save_and_switch")
+    """Makes the files that one example loads, so that its rows are as after the one before it."""
+    example = next(file for file in EXAMPLES if file.stem == "5_save_and_share")
     prompt = to_prompt(json.loads(example.read_text(encoding="utf-8")), server.object_info())
     server.run({key: node for key, node in prompt.items() if node["class_type"] != "SaveImage"})
 
@@ -86,7 +86,7 @@ def test_examples_open_without_a_warning(newer_page):
 
 
 def test_example_runs_and_shows_its_pictures(newer_page):
-    example = next(file for file in EXAMPLES if file.stem == "save_and_switch")
+    example = next(file for file in EXAMPLES if file.stem == "6_open_a_shared_workflow")
     newer_page.open_workflow(example, n_nodes(example))
     assert newer_page.run()["status"]["status_str"] == "success"
     assert list(newer_page.pictures().values()) == [[256] * 12]

@@ -1,0 +1,48 @@
+"""A shared workflow, opened with its files and without them, on a real server."""
+
+import json
+
+import pytest
+
+from launch.cache import REPOSITORY
+from launch.workflow import to_prompt
+
+pytestmark = pytest.mark.host
+
+DRAWING = ("KSampler", "LatentBatch", "VAEDecode", "ImageScaleBy", "SaveImage", "PreviewImage")
+
+
+def prompt(server, name):
+    """An example without its pictures."""
+    file = REPOSITORY / "example_workflows" / f"{name}.json"
+    whole = to_prompt(json.loads(file.read_text(encoding="utf-8")), server.object_info())
+    return {key: node for key, node in whole.items() if node["class_type"] not in DRAWING}
+
+
+def rows_of(server, nodes):
+    outputs = server.run(nodes)["outputs"]
+    (rows,) = [output["sepme_rows"] for output in outputs.values() if "sepme_rows" in output]
+    return [row["state"] for row in rows]
+
+
+def test_it_is_computed_without_its_files_and_loaded_with_them(server, base_directory):
+    example = prompt(server, "6_open_a_shared_workflow")
+    (stack,) = [n for n in example.values() if n["class_type"] == "SepME_LoadStack"]
+    (apply,) = [n for n in example.values() if n["class_type"] == "SepME_Apply"]
+    assert apply["inputs"]["model"] == stack["inputs"]["model"]
+    assert rows_of(server, example) == ["off", "computed", "computed"]
+    assert not (base_directory / "models" / "sepme" / "example").exists()
+
+    outputs = server.run(prompt(server, "5_save_and_share"))["outputs"]
+    (saved,) = [output["sepme_saved"] for output in outputs.values() if "sepme_saved" in output]
+    assert rows_of(server, example) == ["off", "ready", "ready"]
+
+    rows = json.loads(stack["inputs"]["rows"])
+    for row, file in zip(rows["rows"], saved, strict=True):
+        assert row["file"] == file["file"]
+        row["sha256"] = file["sha256"]
+    stack["inputs"]["rows"] = json.dumps(rows)
+    assert rows_of(server, example) == ["off", "ready", "ready"]
+    rows["rows"][1]["sha256"] = saved[0]["sha256"]
+    stack["inputs"]["rows"] = json.dumps(rows)
+    assert rows_of(server, example) == ["off", "replaced", "ready"]
