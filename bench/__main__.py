@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from bench import tables
 from bench.quality import scenes
 from bench.store import Store, stamp
 from launch import cache
@@ -29,14 +30,16 @@ def main() -> int:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     try:
-        _run(arguments)
+        failed = _run(arguments)
     except (ValueError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped; finished pieces are kept. The same command goes on.", file=sys.stderr)
         return 130
-    return 0
+    for piece, error in failed.items():
+        print(f"\n{piece} failed: {type(error).__name__}: {error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -57,16 +60,19 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> dict[str, Exception]:
+    """Gives the pieces that failed: each costs nothing but itself."""
     from bench.pieces import Bench  # noqa: PLC0415  (the host takes seconds to import)
 
     amount = scenes.QUICK if arguments.quick else scenes.FULL
     if arguments.seeds:
         amount = replace(amount, bare=arguments.seeds, held_out=arguments.seeds)
     own = _own(arguments)
-    default = cache.folder("bench") / ("quick.json" if arguments.quick else "results.json")
-    circumstances = stamp(own.checkpoint.name if own else "demo") | {"pictures": asdict(amount)}
-    store = Store(arguments.json or default, circumstances)
+    kind = "quick" if arguments.quick else "results"
+    default = f"{own.checkpoint.stem} {kind}.json" if own else f"{kind}.json"
+    circumstances = stamp(own.told if own else "demo") | {"pictures": asdict(amount)}
+    store = Store(arguments.json or cache.folder("bench") / default, circumstances)
+    failed: dict[str, Exception] = {}
     with tqdm(unit="piece", disable=not sys.stderr.isatty()) as bar:
         drawn = Counter()
 
@@ -79,11 +85,19 @@ def _run(arguments: argparse.Namespace) -> None:
         bar.reset(len(pieces))
         for piece, measure in pieces:
             bar.set_description(piece)
-            known = piece in store.pieces
-            store.once(piece, measure)
+            word = "kept" if piece in store.pieces else "done"
+            try:
+                store.once(piece, measure)
+            except OSError:
+                raise  # nothing could be kept
+            except Exception as error:  # noqa: BLE001  (the next one may do)
+                failed[piece], word = error, "FAILED"
             bar.update()
-            tqdm.write(f"{'kept' if known else 'done'}  {piece}")
+            tqdm.write(f"{word}  {piece}")
     print(f"\n{store.path}")
+    for path in tables.report(store.path, bench.tasks) if store.pieces else ():
+        print(path)
+    return failed
 
 
 def _own(arguments: argparse.Namespace) -> Any:

@@ -52,6 +52,11 @@ class Studio:
         self.encode = host.encode_prompts(self.clip, self.dtype, self.family.d_text)
         self._conditions: dict[str, Any] = {}
 
+    @property
+    def one_encoder(self) -> bool:
+        """Whether prompts go through CLIP-L alone, as in SD 1.x."""
+        return set(self.clip.tokenize("")) == {"l"}
+
     def denoiser(self) -> Any:
         """The untouched model for methods that train; see `sepme_core.denoiser.Denoiser`."""
         denoiser = self.host.HostDenoiser(self.model, self.clip, self.resolution)
@@ -93,10 +98,7 @@ class Studio:
         return self.clip.cond_stage_model.encode_token_weights({"l": rows})[0]
 
     def _tokens(self, prompt: str) -> list[list[Any]]:
-        tokens = self.clip.tokenize(prompt)
-        if set(tokens) != {"l"}:
-            raise ValueError("textual inversion is written for SD 1.x, whose encoder is CLIP-L.")
-        return tokens["l"]
+        return self.clip.tokenize(prompt)["l"]
 
     def changed(self, deltas: Mapping[str, Tensor]) -> Any:
         """A clone of the model with ΔW `[d_out, d_in]` added to layers, by module path."""

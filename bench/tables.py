@@ -1,7 +1,7 @@
-"""README's results section and `docs/results.md`, made from the JSON that the bench wrote.
+"""Tables and plots of a results file; README's results section and `docs/` from the committed one.
 
 `python -m bench.tables` takes `docs/results.json`; `python -m bench.tables FILE` first puts FILE in
-its place, with its pictures drawn as plots beside it.
+its place, a full run on the demo model, with its pictures drawn as plots beside it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.quality import erasing_tables as served
 from bench.quality import tables as quality
+from bench.quality.scenes import QUICK
 from bench.speed import tables as speed
-from bench.tasks import OBJECTS_TASK, STYLES_TASK
+from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task
 
-__all__ = ["BEGIN", "END", "everything", "markdown", "section"]
+__all__ = ["BEGIN", "END", "draw", "everything", "markdown", "report", "section"]
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,17 +29,26 @@ Pieces = Mapping[str, Any]
 
 _PROTOCOL = """## Results on the demo model
 
-Every method gets the same ten objects or eight styles and things, told of the same names and
-phrasings, and draws with the same seeds (euler, 20 steps, cfg 4) through ComfyUI's own sampler; the
-demo's classifier says what is on the pictures. *Name* is the bare name, *unseen* are phrasings that
-no method was given. ACC_e is how often an erased concept is still seen (lower is better), ACC_r one
-that was given back, ACC_s a protected one, ACC_g one that nobody listed; H_o is the harmonic mean
-of 100 − ACC_e, ACC_s and ACC_g, where of ACC_e only counts what exceeds the *floor*: how often the
-sentence without the name is taken for the concept on the untouched model.
+Every method gets the same ten objects or eight styles and things and draws with the same seeds
+(euler, 20 steps, cfg 4) through ComfyUI's own sampler; the demo's classifier says what is on the
+pictures. *Name* is the bare name, *unseen* are phrasings that no method was given. ACC_e is how
+often an erased concept is still seen (lower is better); ACC_r one that was given back, ACC_s a
+protected one and ACC_g one that nobody listed are told for unseen phrasings. H_o, for unseen
+phrasings too, is the harmonic mean of 100 − ACC_e, ACC_s and ACC_g, where of ACC_e only counts what
+exceeds the *floor*: how often the sentence without the name is taken for the concept on the
+untouched model.
 
 **Caveats.** The model is small and draws emoji; its text encoder has random weights, so its words
-are nearly orthogonal where those of real encoders have neighbours. Peers are our own small
-re-implementations, tuned for this model; figures of their papers are on others.
+are nearly orthogonal where those of real encoders have neighbours. There are few pictures: a
+difference of one or two of them says nothing. Peers are our own small re-implementations, tuned
+for this model; figures of their papers are on others. All are told of the same names and phrasings,
+but for the paper's procedure, whose basis has room for names only, and the naive sum, which knows
+one concept at a time.
+
+**What it says.** On this model most methods erase down to the floor and keep recognisable what
+shall stay, so H_o hardly tells them apart, and of the bare name some leave fewer pictures than
+ours. What no other method does: every picture that shall stay is the untouched model's, to the
+bit. (The paper's own procedure restores many bare names exactly, and few other pictures.)
 """
 
 
@@ -51,41 +63,63 @@ def markdown(pieces: Pieces) -> str:
             parts += [f"### {words} known together, {len(state)} erased, {back} given back", ""]
             parts += [*rows, ""]
     parts += [*_titled("Exact and merged", quality.exact_and_merged(pieces))]
-    parts += [*quality.identical(pieces), "", *speed.summary(pieces), ""]
-    parts.append("Everything else, scene by scene: [docs/results.md](docs/results.md).")
+    parts += [*served.identical(pieces), "", *speed.summary(pieces), ""]
+    parts.append(
+        "Everything else, scene by scene: [docs/results.md](docs/results.md). Plots: "
+        + ", ".join(f"[{words}](docs/{name}.png)" for name, words in _PLOTTED.items())
+        + "."
+    )
     return "\n".join(parts).strip() + "\n"
 
 
-def everything(pieces: Pieces) -> str:
+_PLOTTED = {
+    "accuracy": "all methods",
+    "grid-styles": "pictures of styles",
+    "scenes": "the scenes",
+    "leaks": "leaks",
+    "capacity": "capacity",
+}
+
+
+def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
     """All tables."""
     parts = ["# All results", "", "Made from `results.json` by `python -m bench.tables`.", ""]
-    for task in quality.TASKS:
+    for task in tasks:
         for state, words in (
             (task.scenes["1"][0], "all erased"),
             (task.scenes["1"][-1], "some given back"),
         ):
             rows = quality.comparison(pieces, task, state)
             parts += _titled(f"{task.name.capitalize()}, {words}", rows)
+            rows = quality.beside(pieces, task, state)
+            parts += _titled(f"{task.name.capitalize()}, {words}: beside accuracy", rows)
         parts += _titled(
             f"{task.name.capitalize()} through the scenes", quality.scenes(pieces, task)
         )
     for title, rows in _SECTIONS.items():
+        parts += _titled(title, rows(pieces, tasks))
+    for title, rows in _SERVED.items():
         parts += _titled(title, rows(pieces))
     for title, rows in speed.tables(pieces).items():
         parts += _titled(title, rows)
     return "\n".join(parts).strip() + "\n"
 
 
-_SECTIONS: dict[str, Callable[[Pieces], list[str]]] = {
+_SECTIONS: dict[str, Callable[[Pieces, Sequence[Task]], list[str]]] = {
     "Exact and merged": quality.exact_and_merged,
-    "Ten objects, one erased at a time, through a server": quality.erased_alone,
-    "Identical to the bit, through a server": quality.identical,
-    "Methods of this pack that train: the cat of six objects": quality.trained,
-    "Refine beside the paper's procedure, in one process": quality.costs,
+    "The way to the anchor": quality.shifts,
+    "What is left at every time": quality.noise_levels,
+    "Order of coming": quality.orders,
     "Settings beside each other: all concepts erased, how often they are still seen, %": (
         quality.choices
     ),
     "Attacks": quality.robustness,
+}
+_SERVED: dict[str, Callable[[Pieces], list[str]]] = {
+    "Ten objects, one erased at a time, through a server": served.erased_alone,
+    "Identical to the bit, through a server": served.identical,
+    "Methods of this pack that train: the cat of six objects": served.trained,
+    "Refine beside the paper's procedure, in one process": served.costs,
 }
 
 
@@ -98,26 +132,54 @@ def _titled(title: str, rows: list[str]) -> list[str]:
     return [f"### {title}", "", *rows, ""] if rows else []
 
 
-def _draw(pieces: Pieces, pictures: Path) -> None:
-    from bench.quality.plots import PLOTS, grid  # noqa: PLC0415  (matplotlib takes a second)
+def report(path: Path, tasks: Sequence[Task]) -> list[Path]:
+    """Writes the tables of a results file, and its plots, beside it."""
+    pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"]
+    tables = path.with_suffix(".md")
+    tables.write_text(everything(pieces, tasks), encoding="utf-8")
+    pictures = path.with_name(f"{path.stem} pictures")
+    return [tables, *draw(pieces, pictures, tasks, pictures)]
 
-    figures = {name: plot(pieces) for name, plot in PLOTS.items()}
-    figures |= {f"grid-{t.name}": grid(pieces, pictures, t) for t in quality.TASKS}
+
+def draw(pieces: Pieces, strips: Path, tasks: Sequence[Task], folder: Path) -> Iterator[Path]:
+    """All plots that there are figures for, as PNG."""
+    from bench.plots import PLOTS  # noqa: PLC0415  (matplotlib takes a second)
+    from bench.quality.plots import grid  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {name: plot(pieces, tasks) for name, plot in PLOTS.items()}
+    figures |= {f"grid-{task.name}": grid(pieces, strips, task) for task in tasks}
     for name, figure in figures.items():
         if figure is not None:
-            figure.savefig(DOCS / f"{name}.png", dpi=110, bbox_inches="tight")
-            print(DOCS / f"{name}.png")
+            path = folder / f"{name}.png"
+            figure.savefig(path, dpi=110, bbox_inches="tight")
+            yield path
+
+
+def _publish(given: Path) -> None:
+    """Puts a file into `docs/`.
+
+    Raises:
+        ValueError: it is not a full run on the demo model.
+    """
+    content = json.loads(given.read_text(encoding="utf-8"))
+    stamp = content["stamp"]
+    if stamp["checkpoint"] != "demo" or stamp["pictures"] == asdict(QUICK):
+        raise ValueError(
+            f"{given} is a run on {stamp['checkpoint']!r} with {stamp['pictures']}; README shows "
+            "full runs on the demo model. Run `python run.py bench` without --quick."
+        )
+    shutil.copyfile(given, DOCS / "results.json")
+    strips = given.with_name(f"{given.stem} pictures")
+    for path in draw(content["pieces"], strips, quality.TASKS, DOCS):
+        print(path)
 
 
 def main(arguments: list[str]) -> None:
     """Rewrites README's section and `docs/`."""
-    path = DOCS / "results.json"
     if arguments:
-        given = Path(arguments[0])
-        shutil.copyfile(given, path)
-        pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"]
-        _draw(pieces, given.with_name(f"{given.stem} pictures"))
-    pieces = json.loads(path.read_text(encoding="utf-8"))["pieces"]
+        _publish(Path(arguments[0]))
+    pieces = json.loads((DOCS / "results.json").read_text(encoding="utf-8"))["pieces"]
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     made = markdown(pieces)
     README.write_text(f"{before}{BEGIN}\n{made}{END}{rest.split(END)[1]}", encoding="utf-8")

@@ -160,21 +160,42 @@ def from_file(path: Path) -> Iterator[Task]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: expected a JSON list of tasks, got {error}") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}: expected a JSON list of tasks, got {type(entries).__name__}.")
     for number, entry in enumerate(entries):
-        yield _task(path, number, entry)
+        try:
+            yield _task(entry)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}, task {number}: {error} See bench/README.md.") from error
 
 
-def _task(path: Path, number: int, entry: dict) -> Task:
+def _task(entry: object) -> Task:
+    if not isinstance(entry, dict):
+        raise ValueError(f"expected an object with the fields of a task, got {entry!r}.")
     try:
         found = Task(**{k: _tuples(v) for k, v in entry.items()})
     except TypeError as error:
-        raise ValueError(f"{path}, task {number}: {error}. See bench/README.md.") from error
-    if len(found.erasable) not in (3, 6):
-        raise ValueError(
-            f"{path}, task {number}: {len(found.erasable)} erasable concepts; the four scenes are "
-            "written for three or six."
-        )
+        raise ValueError(f"{str(error).removeprefix('Task.__init__() ')}.") from error
+    for key in ("erasable", "protected", "unlisted", "seen", "held_out"):
+        value = getattr(found, key)
+        if not (isinstance(value, tuple) and value and all(isinstance(v, str) for v in value)):
+            raise ValueError(f"{key} is {value!r}; it must be a list of at least one text.")
+    _check(found)
     return found
+
+
+def _check(task: Task) -> None:
+    if len(task.erasable) not in (3, 6):
+        raise ValueError(
+            f"there are {len(task.erasable)} erasable concepts; the four scenes are written for "
+            "three or six."
+        )
+    twice = sorted({name for name in task.watched if task.watched.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is named twice; a concept has one role.")
+    bare = [t for t in (*task.seen, *task.held_out) if t.count("{}") != 1]
+    if bare:
+        raise ValueError(f"{bare[0]!r} needs one {{}} where the name goes.")
 
 
 def _tuples(value: object) -> object:

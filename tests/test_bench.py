@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from bench.quality.pictures import _mmd
 from bench.quality.summary import harmonic_mean, summarise
 from bench.store import Store
+from bench.tables import DOCS, main, report
 from bench.tasks import FAMILIES, OBJECTS_TASK, STYLES_TASK, from_file
 
 TASKS = (OBJECTS_TASK, STYLES_TASK)
@@ -115,29 +117,48 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     assert Store(store.path, STAMP).pieces == {"a": 1}
 
 
-def test_tasks_of_a_file_are_read_and_wrong_ones_say_what(tmp_path):
+TASK_OF_A_FILE = {
+    "name": "artists",
+    "erasable": ["A", "B", "C"],
+    "protected": ["D"],
+    "unlisted": ["E"],
+    "seen": ["by {}"],
+    "held_out": ["like {}"],
+    "mixed": [["a dog by {}", "E"]],
+    "labels": ["A", "B", "C", "D", "E"],
+}
+
+
+def test_tasks_of_a_file_are_read(tmp_path):
     path = tmp_path / "tasks.json"
-    task = {
-        "name": "artists",
-        "erasable": ["A", "B", "C"],
-        "protected": ["D"],
-        "unlisted": ["E"],
-        "seen": ["by {}"],
-        "held_out": ["like {}"],
-        "mixed": [["a dog by {}", "E"]],
-        "labels": ["A", "B", "C", "D", "E"],
-    }
-    path.write_text(json.dumps([task]))
+    path.write_text(json.dumps([TASK_OF_A_FILE]))
     (found,) = from_file(path)
     assert found.mixed == (("a dog by {}", "E"),) and found.prompts("A", "seen") == ("by A",)
-    path.write_text(json.dumps([task | {"erasable": ["A"]}]))
-    with pytest.raises(ValueError, match="1 erasable concepts"):
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"colour": 1}, "colour"),
+        ({"erasable": ["A"]}, "1 erasable concepts"),
+        ({"erasable": 3}, "erasable is 3"),
+        ({"protected": []}, "protected is ()"),
+        ({"unlisted": ["A"]}, "A is named twice"),
+        ({"seen": ["a painting"]}, "'a painting' needs one {}"),
+    ],
+)
+def test_a_wrong_task_is_told_by_its_number(tmp_path, wrong, told):
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps([TASK_OF_A_FILE, TASK_OF_A_FILE | wrong]))
+    with pytest.raises(ValueError, match=rf"task 1: .*{re.escape(told)}"):
         list(from_file(path))
-    path.write_text(json.dumps([task | {"colour": 1}]))
-    with pytest.raises(ValueError, match="colour"):
-        list(from_file(path))
-    path.write_text("[")
-    with pytest.raises(ValueError, match="expected a JSON list"):
+
+
+@pytest.mark.parametrize("text", ["[", '{"name": "artists"}', '["artists"]'])
+def test_a_file_that_is_no_list_of_tasks_says_what_is_expected(tmp_path, text):
+    path = tmp_path / "tasks.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"tasks\.json.*expected"):
         list(from_file(path))
 
 
@@ -151,3 +172,22 @@ def test_strip_shows_one_picture_of_every_concept():
         pictures[number] = OBJECTS_TASK.watched.index(wanted.concept)
     strip = gallery.strip(pictures)
     assert strip.shape == (64, 640, 3) and strip[0, ::64, 0].tolist() == list(range(10))
+
+
+def test_tables_and_plots_of_what_is_there_are_written_beside_the_file(tmp_path):
+    pieces = {"speed/size": {"SD1.5": {"bytes": 420_000, "rank": 4, "layers": 32}}}
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"stamp": {}, "pieces": pieces}))
+    written = report(path, TASKS)
+    assert written == [tmp_path / "own.md", tmp_path / "own pictures" / "scaling.png"]
+    assert "420,000" in written[0].read_text()
+
+
+def test_only_full_runs_on_the_demo_model_are_published(tmp_path):
+    path = tmp_path / "own.json"
+    stamp = {"checkpoint": "mine.safetensors", "pictures": {"bare": 16}}
+    path.write_text(json.dumps({"stamp": stamp, "pieces": {}}))
+    before = (DOCS / "results.json").read_bytes()
+    with pytest.raises(ValueError, match=r"mine\.safetensors.*full runs on the demo model"):
+        main([str(path)])
+    assert (DOCS / "results.json").read_bytes() == before

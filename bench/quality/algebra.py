@@ -68,7 +68,8 @@ def order(task: Task, encode: TextEncoder, weights: Weights) -> dict[str, Any]:
 def capacity(encode: TextEncoder, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """How much of a concept is left when more and more everyday objects are protected from it.
 
-    Until refusal, for the exact protection of every row and for the truncated default.
+    Until refusal, for the exact protection of every row and for the truncated default. Bare names
+    only: phrasings alone fill the room of the exact one.
     """
     names = kinds()[1].names
     found: list[dict[str, Any]] = []
@@ -76,11 +77,10 @@ def capacity(encode: TextEncoder, sizes: Sequence[int]) -> list[dict[str, Any]]:
     for protection in protections:
         for n in (n for n in sizes if n < len(names)):
             concept = Concept(names[0])
-            known = ConceptSet((concept,), protected_concepts=tuple(names[1 : n + 1]))
+            known = ConceptSet((concept,), (), protected_concepts=tuple(names[1 : n + 1]))
+            config = BasisConfig(protection)
             try:
-                plan = make_plans(known, [concept], encode, BasisConfig(protection), torch.float32)[
-                    0
-                ]
+                (plan,) = make_plans(known, [concept], encode, config, torch.float32)
             except NotSeparableError as error:
                 found.append({"protection": protection, "n": n, "refused": str(error)})
                 break

@@ -15,10 +15,11 @@ import numpy as np
 from demo.graphs import HELD_OUT, OBJECTS, Graph, objects_on, run
 from launch.server import Server
 
-__all__ = ["Result", "accuracy", "floors", "identity"]
+__all__ = ["N_PICTURES", "PROMPTS", "Result", "accuracy", "floors", "identity"]
 
 Result = dict[str, Any]
 PROMPTS = ("{}", *HELD_OUT)
+N_PICTURES = 16  # a prompt, whatever the other pieces draw
 
 
 def anchored(template: str) -> str:
@@ -32,19 +33,19 @@ def erasing(graph: Graph, name: str) -> tuple[str, int]:
     return graph.apply(stack, off=", ".join(o for o in OBJECTS if o != name))
 
 
-def floors(server: Server, n_seeds: int) -> Result:
+def floors(server: Server) -> Result:
     """Counts of objects per anchored prompt on the untouched model."""
     graph = Graph()
-    nodes = [graph.draw(graph.model, anchored(t), n=n_seeds) for t in PROMPTS]
+    nodes = [graph.draw(graph.model, anchored(t), n=N_PICTURES) for t in PROMPTS]
     seen = [objects_on(p) for p in run(server, graph, *nodes)]
     return {t: {o: found.count(o) for o in OBJECTS} for t, found in zip(PROMPTS, seen, strict=True)}
 
 
-def accuracy(server: Server, name: str, n_seeds: int) -> Result:
+def accuracy(server: Server, name: str) -> Result:
     """How often an erased object is still seen, per prompt."""
     graph = Graph()
     model = erasing(graph, name)
-    nodes = [graph.draw(model, t.format(name), n=n_seeds) for t in PROMPTS]
+    nodes = [graph.draw(model, t.format(name), n=N_PICTURES) for t in PROMPTS]
     drawn = run(server, graph, *nodes, timeout=3600)
     return {t: objects_on(p).count(name) for t, p in zip(PROMPTS, drawn, strict=True)}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.quality.erasing import N_PICTURES
 from demo.graphs import OBJECTS, Graph, objects_on, pictures
 from launch.server import Server
 
@@ -25,7 +26,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def variant(server: Server, method: str, n_seeds: int) -> dict[str, Any]:
+def variant(server: Server, method: str) -> dict[str, Any]:
     """A method's own report, the cat's accuracy, and what happens to the other five."""
     settings = RUNS[method]
     graph = Graph()
@@ -34,7 +35,7 @@ def variant(server: Server, method: str, n_seeds: int) -> dict[str, Any]:
     compute = graph.compute(graph.concepts(*SIX, **fields), method=method, **settings)
     others = ", ".join(SIX[1:]) if "erase" not in settings else ""
     model = graph.apply((compute, 0), off=others)
-    cat = graph.draw(model, "cat", n=n_seeds)
+    cat = graph.draw(model, "cat", n=N_PICTURES)
     pairs = [(graph.draw(graph.model, o, n=4), graph.draw(model, o, n=4)) for o in SIX[1:]]
     shown = graph.add("PreviewAny", source=(compute, 1))
     entry = server.run(graph.nodes, timeout=7200)
@@ -42,7 +43,7 @@ def variant(server: Server, method: str, n_seeds: int) -> dict[str, Any]:
     kept = [objects_on(after) for _, after in drawn]
     return {
         "cat": objects_on(pictures(server, entry, cat)).count("cat"),
-        "pictures": n_seeds,
+        "pictures": N_PICTURES,
         "others_identical": sum(np.array_equal(a, b) for a, b in drawn),
         "others_right": sum(k.count(o) for k, o in zip(kept, SIX[1:], strict=True)),
         "others_pictures": 4 * len(pairs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from matplotlib.patches import Rectangle  # noqa: E402
 
 from bench.quality.scenes import named  # noqa: E402
 from bench.quality.summary import Summary  # noqa: E402
-from bench.quality.tables import TASKS, methods  # noqa: E402
+from bench.quality.tables import methods  # noqa: E402
 from bench.tasks import Task  # noqa: E402
 
-__all__ = ["PLOTS", "grid"]
+__all__ = ["accuracy", "capacity", "courses", "grid", "leaks"]
 
 Pieces = Mapping[str, Any]
 INK, PALE, GONE, SAME = "#1f2937", "#e5e7eb", "#c02626", "#16a34a"
@@ -96,13 +96,15 @@ def _label(axis: Any, task: Task, state: frozenset[str]) -> None:
     axis.set_title(f"{back} given back" if back else "all erased", size=11, color=INK)
 
 
-def accuracy(pieces: Pieces) -> Figure | None:
+def accuracy(pieces: Pieces, tasks: Sequence[Task]) -> Figure | None:
     """Harmonic means of all methods beside what they leave identical, for objects and styles."""
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
-    for axis, task in zip(axes, TASKS, strict=True):
-        found = methods(pieces, task, task.scenes["1"][-1])
-        if not found:
-            return None
+    told = {t.name: methods(pieces, t, t.scenes["1"][-1]) for t in tasks}
+    told = {name: found for name, found in told.items() if found}
+    if not told:
+        return None
+    size = (6 * len(told), 4.8)
+    figure, axes = plt.subplots(1, len(told), figsize=size, layout="constrained", squeeze=False)
+    for axis, (name, found) in zip(axes[0], told.items(), strict=True):
         ordered = sorted(reversed(found.items()), key=lambda item: item[1].h_o("held-out"))
         bars = {
             "H_o, unseen phrasings": [s.h_o("held-out") for _, s in ordered],
@@ -115,10 +117,10 @@ def accuracy(pieces: Pieces) -> Figure | None:
             places = [i + offset for i in range(len(values))]
             drawn = axis.barh(places, values, 0.25, label=label, color=colour)
             axis.bar_label(drawn, fmt="%.0f", padding=2, size=7)
-        axis.set_yticks(range(len(ordered)), [name for name, _ in ordered])
+        axis.set_yticks(range(len(ordered)), [method for method, _ in ordered])
         axis.set_xlim(0, 108)
-        axis.set_title(f"{task.name}, %")
-    handles, labels = axes[0].get_legend_handles_labels()
+        axis.set_title(f"{name}, %")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
@@ -129,9 +131,9 @@ def _identical(s: Summary) -> float:
     return sum(found) / len(found)
 
 
-def courses(pieces: Pieces) -> Figure | None:
+def courses(pieces: Pieces, tasks: Sequence[Task]) -> Figure | None:
     """Accuracies through the four scenes, for every method that was followed through them."""
-    task = TASKS[0]
+    task = tasks[0]
     roles = (("erased", "erased"), ("restored", "given back"), ("unlisted", "unlisted"))
     figure, axes = plt.subplots(
         len(roles), 4, figsize=(13, 7), sharey=True, layout="constrained", squeeze=False
@@ -162,9 +164,9 @@ def courses(pieces: Pieces) -> Figure | None:
     return figure if drawn else None
 
 
-def leaks(pieces: Pieces) -> Figure | None:
+def leaks(pieces: Pieces, tasks: Sequence[Task]) -> Figure | None:
     """Leak matrices, exact and linear, on prompts that nobody was given."""
-    told = [(t.name, pieces[f"{t.name}/leaks"]) for t in TASKS if f"{t.name}/leaks" in pieces]
+    told = [(t.name, pieces[f"{t.name}/leaks"]) for t in tasks if f"{t.name}/leaks" in pieces]
     if not told:
         return None
     figure, axes = plt.subplots(
@@ -197,7 +199,7 @@ def _matrix(axis: Any, values: Any, names: list[str]) -> None:
     axis.set_ylabel("what erases")
 
 
-def capacity(pieces: Pieces) -> Figure | None:
+def capacity(pieces: Pieces, _: Sequence[Task]) -> Figure | None:
     """How much of a concept is left as more are protected from it."""
     found = pieces.get("capacity")
     if not found:
@@ -222,11 +224,3 @@ def capacity(pieces: Pieces) -> Figure | None:
         axis.grid(color=PALE)
     axes[0].legend()
     return figure
-
-
-PLOTS: dict[str, Callable[[Pieces], Figure | None]] = {
-    "accuracy": accuracy,
-    "scenes": courses,
-    "leaks": leaks,
-    "capacity": capacity,
-}

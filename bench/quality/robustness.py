@@ -98,8 +98,8 @@ def _optimised(
         optimiser = torch.optim.Adam([word], RATE)
         for _ in range(N_STEPS):
             which = torch.randint(len(clean), (N_AT_ONCE,), generator=generator)
-            sigma = denoiser.sigmas(torch.rand(N_AT_ONCE, generator=generator))
-            noise = torch.randn(clean[which].shape, generator=generator)
+            sigma = denoiser.sigmas(torch.rand(N_AT_ONCE, generator=generator)).to(clean.device)
+            noise = torch.randn(clean[which].shape, generator=generator).to(clean)
             x = denoiser.add_noise(clean[which], noise, sigma)
             predicted = studio.predict(model, x, sigma, studio.with_word(concept, word))
             loss = (predicted - noise).square().mean()

@@ -98,8 +98,15 @@ class Scenes:
                 yield state, few, True
 
     def _keep(self, name: str, strip: np.ndarray) -> None:
-        self._strips.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(strip).save(self._strips / f"{self.task.name} - {name}.png")
+        path = self._strips / f"{self.task.name} - {name}.png"
+        try:
+            self._strips.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(strip).save(path)
+        except OSError as error:
+            raise OSError(
+                f"{path} could not be written ({error.strerror}). All pieces finished before are "
+                "kept; make room and run the same command again."
+            ) from error
 
     def _gallery(self, amount: Amount) -> Gallery:
         if amount not in self._galleries:

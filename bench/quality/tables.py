@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.quality.scenes import named
@@ -11,23 +11,23 @@ from bench.tasks import OBJECTS_TASK, STYLES_TASK, State, Task
 
 __all__ = [
     "TASKS",
+    "beside",
     "choices",
     "comparison",
-    "costs",
-    "erased_alone",
     "exact_and_merged",
-    "identical",
     "methods",
+    "noise_levels",
+    "orders",
     "robustness",
     "scenes",
-    "trained",
+    "shifts",
 ]
 
 Pieces = Mapping[str, Any]
 TASKS = (OBJECTS_TASK, STYLES_TASK)
 OURS = "SepME (exact)"
-BARE, N_SEEDS, N_HELD_OUT = "{}", 16, 5
-KINDS = ("listed", "unlisted")
+KEPT = ("protected", "unlisted")
+FAMILY_WORDS = {"bare": "name", "seen": "seen", "held-out": "unseen"}
 
 
 def methods(pieces: Pieces, task: Task, state: State) -> dict[str, Summary]:
@@ -48,9 +48,9 @@ def comparison(pieces: Pieces, task: Task, state: State) -> list[str]:
         return []
     rows = [
         "| method | ACC_e name | ACC_e unseen | ACC_r | ACC_s | ACC_g | **H_o above the floor** "
-        "| H_o plain | identical: restored / protected / unlisted "
-        "| seconds for the next set |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| H_o plain | identical: restored / protected / unlisted | drift of them "
+        "| seconds: prepared, then a set |",
+        f"|{'---|' * 11}",
     ]
     ordered = sorted(found.items(), key=lambda item: -item[1].h_o("held-out"))
     for name, s in ordered:
@@ -59,12 +59,19 @@ def comparison(pieces: Pieces, task: Task, state: State) -> list[str]:
     floor = ordered[0][1].floor
     original = pieces[f"{task.name}/original"]["original"]
     accuracy = ", ".join(f"{f} {_share_of(original, task.watched, f)}" for f in floor)
+    pictures = (_pictures(piece["seen"], state, family) for family in ("bare", "held-out"))
     rows += [
         "",
         f"Floor of ACC_e: {floor['bare']:.0f} (name), {floor['held-out']:.0f} (unseen). "
-        f"The untouched model's own pictures are judged right in: {accuracy}.",
+        f"An ACC_e is of {' and '.join(map(str, pictures))} pictures. Drift is the mean difference "
+        "of pixels. The first method's seconds hold the loading of the model. "
+        f"The untouched model's own are judged right in: {accuracy}.",
     ]
     return rows
+
+
+def _pictures(seen: Mapping[str, Any], names: State, family: str) -> int:
+    return sum(seen[name].get(family, [0, 0])[1] for name in names)
 
 
 def _figures(s: Summary) -> Iterator[str]:
@@ -74,18 +81,49 @@ def _figures(s: Summary) -> Iterator[str]:
         yield f"{s.seen[role, 'held-out']:.0f}" if (role, "held-out") in s.seen else "–"
     yield f"**{s.h_o('held-out'):.1f}**"
     yield f"{s.h_o('held-out', above_floor=False):.1f}"
-    yield " / ".join(_identical(s, role) for role in ("restored", "protected", "unlisted"))
+    yield " / ".join(_identical(s, role) for role in ROLES[1:])
+    yield " / ".join(f"{s.drift[role]:.2g} %" if role in s.drift else "–" for role in ROLES[1:])
 
 
 def _identical(s: Summary, role: str) -> str:
-    """Over all families together would hide which; the worst of them is told."""
+    """From the worst family of prompts to the best."""
     found = [v for (r, _), v in s.identical.items() if r == role]
-    return f"{min(found):.0f} %" if found else "–"
+    if not found:
+        return "–"
+    least, most = f"{min(found):.0f}", f"{max(found):.0f}"
+    return f"{least} %" if least == most else f"{least} to {most} %"
 
 
 def _seconds(piece: Any) -> str:
-    seconds = piece["change_seconds"]
+    """What a method is prepared with counts where it was first needed, in another state."""
+    prepared, change = piece["fit_seconds"], piece["change_seconds"]
+    return f"{_brief(prepared) if prepared else '–'}, {_brief(change)}"
+
+
+def _brief(seconds: float) -> str:
     return f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def beside(pieces: Pieces, task: Task, state: State) -> list[str]:
+    """What accuracies do not tell: how far pictures are from the untouched model's."""
+    found = methods(pieces, task, state)
+    rows = [
+        "| method | ACC_e seen | drift of protected, unlisted | distance of protected, unlisted "
+        "| KID of protected, unlisted | beside something else: it, the other |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, s in found.items():
+        kid = pieces[f"{task.name}/{named(state, task)}/{name}"]["kid"]
+        seen = s.seen.get(("erased", "seen"))
+        cells = [
+            name,
+            f"{seen:.0f}" if seen is not None else "–",
+            *(", ".join(f"{of[role]:.2g} %" for role in KEPT) for of in (s.drift, s.distance)),
+            ", ".join(f"{kid[role]:.0f}" if role in kid else "–" for role in KEPT),
+            f"{s.mixed[0]:.0f} %, {s.mixed[1]:.0f} %" if s.mixed else "–",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows if found else []
 
 
 def _share_of(counts: Mapping[str, Any], names: tuple[str, ...], family: str) -> str:
@@ -113,14 +151,14 @@ def scenes(pieces: Pieces, task: Task, method: str = OURS) -> list[str]:
     return rows if len(rows) > 2 else []
 
 
-def exact_and_merged(pieces: Pieces) -> list[str]:
+def exact_and_merged(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
     """What users of the exported LoRA get beside exact application."""
     rows = [
         "| | | ACC_e unseen (floor) | protected identical | unlisted identical | drift of "
         "protected, unlisted | largest leak on given / unseen prompts |",
         "|---|---|---|---|---|---|---|",
     ]
-    for task in TASKS:
+    for task in tasks:
         found = methods(pieces, task, task.scenes["1"][0])
         leaks = pieces.get(f"{task.name}/leaks")
         for mode, key in (("exact", "exact"), ("merged", "linear")):
@@ -143,19 +181,18 @@ def _largest(told: Mapping[str, Any], key: str) -> float:
     return max(*between, *told[f"protected_{key}"])
 
 
-def choices(pieces: Pieces) -> list[str]:
+def choices(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
     """Settings beside each other: what is still seen of the erased concepts, in per cent."""
-    columns = [(task, family) for task in TASKS for family in ("bare", "held-out")]
+    columns = [(task, family) for task in tasks for family in ("bare", "held-out")]
     found = {
         name.removeprefix(f"{task.name}/choices/"): None
-        for task in TASKS
+        for task in tasks
         for name in pieces
         if name.startswith(f"{task.name}/choices/")
     }
-    words = {"bare": "name", "held-out": "unseen"}
     rows = [
-        f"| | {' | '.join(f'{t.name}: {words[f]}' for t, f in columns)} |",
-        "|---|---|---|---|---|",
+        f"| | {' | '.join(f'{t.name}: {FAMILY_WORDS[f]}' for t, f in columns)} |",
+        f"|{'---|' * (len(columns) + 1)}",
     ]
     for variant in found:
         cells = [_cell(pieces.get(f"{t.name}/choices/{variant}"), f) for t, f in columns]
@@ -167,14 +204,14 @@ def _cell(found: Any, family: str) -> str:
     return f"{100 * found[family][0] / found[family][1]:.0f}" if found else "–"
 
 
-def robustness(pieces: Pieces) -> list[str]:
+def robustness(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
     """Attacks on every method, before and after."""
     rows = [
         "| method | concept | drawn by its name | by a learnt token | by 20 sentences and "
         "spellings (untouched model) |",
         "|---|---|---|---|---|",
     ]
-    for task in TASKS:
+    for task in tasks:
         for name, found in pieces.items():
             if name.startswith(f"{task.name}/robustness/"):
                 attack, told = found["inversion"], found["paraphrases"]
@@ -187,99 +224,40 @@ def robustness(pieces: Pieces) -> list[str]:
     return rows if len(rows) > 2 else []
 
 
-def erased_alone(pieces: Pieces) -> list[str]:
-    """Ten objects, one erased at a time, through a real server."""
-    found = _of(pieces, "erasing/accuracy/")
-    floors = pieces.get("erasing/floors")
-    if not (found and floors):
-        return []
-    rows = [
-        "| erased | its name | floor | 5 phrasings never given | floor |",
-        "|---|---|---|---|---|",
-    ]
-    totals = [0, 0, 0, 0]
-    for name, counts in found.items():
-        own = [
-            counts[BARE],
-            floors[BARE][name],
-            sum(n for prompt, n in counts.items() if prompt != BARE),
-            sum(f[name] for prompt, f in floors.items() if prompt != BARE),
-        ]
-        totals = [a + b for a, b in zip(totals, own, strict=True)]
-        rows.append(_row(name, own, 1))
-    return [*rows, _row("**all**", totals, len(found))]
-
-
-def _row(name: str, counts: list[int], n_concepts: int) -> str:
-    sizes = [N_SEEDS, N_SEEDS, N_SEEDS * N_HELD_OUT, N_SEEDS * N_HELD_OUT]
-    shares = [f"{100 * c / (s * n_concepts):.0f} %" for c, s in zip(counts, sizes, strict=True)]
-    return f"| {name} | {' | '.join(shares)} |"
-
-
-def identical(pieces: Pieces) -> list[str]:
-    """How many prompts of the other objects give the same picture to the bit."""
-    lines = []
-    for key, words in (
-        ("identity", "With all nine others protected"),
-        ("identity_three", "With only three others protected"),
-    ):
-        found = _of(pieces, f"erasing/{key}/").values()
-        if not found:
-            continue
-        listed, unlisted = ([sum(r[kind][i] for r in found) for i in (0, 1)] for kind in KINDS)
-        text = f"{words}: {listed[0]} of {listed[1]} pictures of protected objects bit-identical"
-        if unlisted[1]:
-            text += f", and {unlisted[0]} of {unlisted[1]} of objects that nobody listed"
-        lines.append(f"- {text}.")
-    return lines
-
-
-def trained(pieces: Pieces) -> list[str]:
-    """Methods of this pack that follow the model's own predictions."""
-    rows = [
-        "| method | cat drawn | others | bit-identical | its own report |",
-        "|---|---|---|---|---|",
-    ]
-    for method, found in _of(pieces, "erasing/paper/").items():
-        block = found["report"].split("\n\n")[0].splitlines()
-        told = next((x for x in block if "steps," in x), "").strip("- ")
-        cost = next((x for x in block if x.startswith("- cost")), "").split(": ", 1)[-1]
-        rows.append(
-            f"| {method} | {found['cat']} of {found['pictures']} | "
-            f"{found['others_right']} of {found['others_pictures']} | "
-            f"{found['others_identical']} of 5 | {told}; {cost} |"
-        )
+def shifts(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
+    """Which share of the way to its anchor's tokens each concept goes, by phrasings."""
+    rows = [f"| | {' | '.join(FAMILY_WORDS.values())} |", "|---|---|---|---|"]
+    for task in tasks:
+        for name, found in pieces.get(f"{task.name}/shift", {}).items():
+            cells = (f"{100 * found[family]:.0f} %" for family in FAMILY_WORDS)
+            rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows if len(rows) > 2 else []
 
 
-def costs(pieces: Pieces) -> list[str]:
-    """Refine beside the paper's procedure, in one process."""
-    found = _of(pieces, "erasing/cost/")
-    if "paper separate" not in found:
-        return []
-    paper = found["paper separate"]
-    pictures = paper["pictures"] * len(paper["drawn"])
+def noise_levels(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
+    """What is left of a concept's prediction in ten time intervals, noisiest first."""
     rows = [
-        "| | evaluations of the denoiser | seconds | worst \\|ρ\\| afterwards | cats |",
-        "|---|---|---|---|---|",
+        f"| method | concept | {' | '.join(f'ρ {t}' for t in range(1, 11))} | largest change |",
+        f"|{'---|' * 13}",
     ]
-    for method, result in found.items():
-        figures = [
-            _beside(result["evaluations"], paper["evaluations"], "fewer"),
-            _beside(result["seconds"], paper["seconds"], "faster"),
-            f"{max(map(abs, result['rho'])):.2f}",
-            f"{sum(result['drawn'].values())} of {pictures}",
-        ]
-        rows.append(f"| {method} | {' | '.join(figures)} |")
-    floor = sum(f["cat"] for f in pieces["erasing/floors"].values())
-    return [*rows, "", f"The floor of *cats* is {floor} of {pictures}."]
+    for task in tasks:
+        before = f"{task.name}/noise level/"
+        for name, found in pieces.items():
+            if name.startswith(before):
+                for concept, told in found.items():
+                    rho = " | ".join(f"{v:.2f}" for v in told["rho"])
+                    change = max(told["change"])
+                    rows.append(
+                        f"| {name.removeprefix(before)} | {concept} | {rho} | {change:.2g} |"
+                    )
+    return rows if len(rows) > 2 else []
 
 
-def _beside(ours: float, reference: float, word: str) -> str:
-    """A figure, and how many times better it is than the reference's where it differs."""
-    told = f"{ours:.0f}"
-    return told if ours == reference else f"{told} ({reference / ours:.0f} times {word})"
-
-
-def _of(pieces: Pieces, before: str) -> dict[str, Any]:
-    return {k.removeprefix(before): v for k, v in pieces.items() if k.startswith(before)}
+def orders(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
+    """Whether the order in which concepts come makes a difference."""
+    return [
+        f"- {task.name}: {found['orders']} orders of coming, then separated; the largest "
+        f"difference of ΔW is {found['largest_difference']:.2g}."
+        for task in tasks
+        if (found := pieces.get(f"{task.name}/order"))
+    ]

@@ -56,7 +56,7 @@ def bench(tmp_path, classifier, **task) -> Bench:
 def test_same_protocol_runs_on_an_own_checkpoint(tmp_path, classifier):
     made = bench(tmp_path, classifier)
     pieces = dict(made.quality())
-    task = next(made._tasks())[0]
+    task = made.tasks[0]
     name = "toys/rose/SepME (exact)"
     assert {"toys/original", name, "toys/leaks"} <= set(pieces)
     original, drawn = pieces["toys/original"](), pieces[name]()

@@ -1,0 +1,112 @@
+"""Tables of the pieces that went through a real server, as markdown lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.quality.erasing import N_PICTURES, PROMPTS
+
+__all__ = ["costs", "erased_alone", "identical", "trained"]
+
+Pieces = Mapping[str, Any]
+BARE = "{}"
+KINDS = ("listed", "unlisted")
+
+
+def erased_alone(pieces: Pieces) -> list[str]:
+    """Ten objects, one erased at a time, through a real server."""
+    found = _of(pieces, "erasing/accuracy/")
+    floors = pieces.get("erasing/floors")
+    if not (found and floors):
+        return []
+    rows = [
+        "| erased | its name | floor | 5 phrasings never given | floor |",
+        "|---|---|---|---|---|",
+    ]
+    totals = [0, 0, 0, 0]
+    for name, counts in found.items():
+        own = [
+            counts[BARE],
+            floors[BARE][name],
+            sum(n for prompt, n in counts.items() if prompt != BARE),
+            sum(f[name] for prompt, f in floors.items() if prompt != BARE),
+        ]
+        totals = [a + b for a, b in zip(totals, own, strict=True)]
+        rows.append(_row(name, own, 1))
+    return [*rows, _row("**all**", totals, len(found))]
+
+
+def _row(name: str, counts: list[int], n_concepts: int) -> str:
+    sizes = [N_PICTURES] * 2 + [N_PICTURES * (len(PROMPTS) - 1)] * 2
+    shares = [f"{100 * c / (s * n_concepts):.0f} %" for c, s in zip(counts, sizes, strict=True)]
+    return f"| {name} | {' | '.join(shares)} |"
+
+
+def identical(pieces: Pieces) -> list[str]:
+    """How many prompts of the other objects give the same picture to the bit."""
+    lines = []
+    for key, words in (
+        ("identity", "With all nine others protected"),
+        ("identity_three", "With only three others protected"),
+    ):
+        found = _of(pieces, f"erasing/{key}/").values()
+        if not found:
+            continue
+        listed, unlisted = ([sum(r[kind][i] for r in found) for i in (0, 1)] for kind in KINDS)
+        text = f"{words}: {listed[0]} of {listed[1]} pictures of protected objects bit-identical"
+        if unlisted[1]:
+            text += f", and {unlisted[0]} of {unlisted[1]} of objects that nobody listed"
+        lines.append(f"- {text}.")
+    return lines
+
+
+def trained(pieces: Pieces) -> list[str]:
+    """Methods of this pack that follow the model's own predictions."""
+    rows = [
+        "| method | cat drawn | others | bit-identical | its own report |",
+        "|---|---|---|---|---|",
+    ]
+    for method, found in _of(pieces, "erasing/paper/").items():
+        block = found["report"].split("\n\n")[0].splitlines()
+        told = next((x for x in block if "steps," in x), "").strip("- ")
+        cost = next((x for x in block if x.startswith("- cost")), "").split(": ", 1)[-1]
+        rows.append(
+            f"| {method} | {found['cat']} of {found['pictures']} | "
+            f"{found['others_right']} of {found['others_pictures']} | "
+            f"{found['others_identical']} of 5 | {told}; {cost} |"
+        )
+    return rows if len(rows) > 2 else []
+
+
+def costs(pieces: Pieces) -> list[str]:
+    """Refine beside the paper's procedure, in one process."""
+    found = _of(pieces, "erasing/cost/")
+    if "paper separate" not in found:
+        return []
+    paper = found["paper separate"]
+    pictures = paper["pictures"] * len(paper["drawn"])
+    rows = [
+        "| | evaluations of the denoiser | seconds | worst \\|ρ\\| afterwards | cats |",
+        "|---|---|---|---|---|",
+    ]
+    for method, result in found.items():
+        figures = [
+            _beside(result["evaluations"], paper["evaluations"], "fewer"),
+            _beside(result["seconds"], paper["seconds"], "faster"),
+            f"{max(map(abs, result['rho'])):.2f}",
+            f"{sum(result['drawn'].values())} of {pictures}",
+        ]
+        rows.append(f"| {method} | {' | '.join(figures)} |")
+    floor = sum(f["cat"] for f in pieces["erasing/floors"].values())
+    return [*rows, "", f"The floor of *cats* is {floor} of {pictures}."]
+
+
+def _beside(ours: float, reference: float, word: str) -> str:
+    """A figure, and how many times better it is than the reference's where it differs."""
+    told = f"{ours:.0f}"
+    return told if ours == reference else f"{told} ({reference / ours:.0f} times {word})"
+
+
+def _of(pieces: Pieces, before: str) -> dict[str, Any]:
+    return {k.removeprefix(before): v for k, v in pieces.items() if k.startswith(before)}
