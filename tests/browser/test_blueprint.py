@@ -34,8 +34,8 @@ def test_the_host_lists_the_blueprint(server):
     assert json.loads(server.get(f"/global_subgraphs/{key}")["data"])["nodes"][0]["title"] == NAME
 
 
-def test_the_blueprint_is_found_by_search_and_erases(either_page):
-    page = either_page
+def check_blueprint(page):
+    """Adds it as a person does, and erases with it."""
     page.script("() => app.graph.clear()")
     page.page.mouse.dblclick(800, 600)
     page.page.keyboard.type(NAME, delay=20)
@@ -49,6 +49,11 @@ def test_the_blueprint_is_found_by_search_and_erases(either_page):
     (text,) = [output["text"][0] for output in entry["outputs"].values() if "text" in output]
     assert text.startswith("cat: closed form, falls back to 'apple'")
     assert [text for text in page.complaints if "sepme" in text.lower()] == []
+
+
+def test_the_blueprint_is_found_by_search_and_erases(either_page):
+    page = either_page
+    check_blueprint(page)
     page.script("() => app.canvas.setGraph(app.graph.nodes.find((n) => n.subgraph).subgraph)")
     page.page.wait_for_timeout(800)
     page.screenshot("blueprint-inside")

@@ -14,6 +14,7 @@ from launch.errors import SetupError
 from launch.page import comfy_page
 from launch.server import Server
 from launch.workflow import to_prompt
+from tests.browser.test_blueprint import check_blueprint
 
 pytestmark = pytest.mark.browser
 
@@ -91,3 +92,7 @@ def test_example_runs_and_shows_its_pictures(newer_page):
     assert newer_page.run()["status"]["status_str"] == "success"
     assert list(newer_page.pictures().values()) == [[256] * 12]
     assert newer_page.warnings() == []
+
+
+def test_the_blueprint_is_found_by_search_and_erases(newer_page):
+    check_blueprint(newer_page)
