@@ -82,7 +82,7 @@ def open_example(page, name):
 def test_template_without_a_place_for_the_name_is_told_in_the_page_and_the_server_lives_on(
     page, server
 ):
-    open_example(page, "erase_one_concept")
+    open_example(page, "1_erase_a_style")
     set_widget(page, "SepME_Concepts", "templates", "a photo of a cat")
     entry = page.run()
     assert entry["status"]["status_str"] == "error"
@@ -97,9 +97,9 @@ def test_template_without_a_place_for_the_name_is_told_in_the_page_and_the_serve
 
 
 def test_increment_file_that_is_not_there_is_named_in_the_page(page, server):
-    open_example(page, "switch_saved")
-    set_widget(page, "SepME_Load", "increment", "nowhere.safetensors")
-    page.page.get_by_test_id("queue-button").click()
+    open_example(page, "6_open_a_shared_workflow")
+    set_widget(page, "SepME_LoadStack", "rows", "nowhere")
+    assert page.run()["status"]["status_str"] == "error"
     notice = page.page.get_by_text("nowhere.safetensors").filter(visible=True)
     notice.first.wait_for(timeout=60_000)
     assert server.get("/system_stats")
