@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..sepme_core.anchors import check_anchors_stay
 from ..sepme_core.concepts import ConceptSet, parse_concepts, parse_lines
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
@@ -119,7 +120,7 @@ class Eraser(io.ComfyNode):
         """Refuses text that cannot be read before anything runs; linked text is not known yet."""
         try:
             if concepts is not None:
-                ConceptSet(parse_concepts(concepts))
+                check_anchors_stay(ConceptSet(parse_concepts(concepts)).concepts)
             parse_rows(rows or "")
         except SepMEError as error:
             return str(error)

@@ -11,8 +11,9 @@ from torch import Tensor
 from .concepts import NEAREST, Concept, ConceptSet, name_key
 from .embeddings import EncodedPrompt, TextEncoder, unit_rows
 from .errors import ConceptError
+from .spelling import NameFinder
 
-__all__ = ["with_anchors"]
+__all__ = ["check_anchors_stay", "with_anchors"]
 
 
 def with_anchors(
@@ -25,8 +26,9 @@ def with_anchors(
     names have in common is taken off.
 
     Raises:
-        ConceptError: nothing that stays could serve.
+        ConceptError: nothing that stays could serve, or an anchor names what is erased beside it.
     """
+    check_anchors_stay(chosen)
     if all(c.anchor != NEAREST for c in chosen):
         return concepts, list(chosen)
     gone = {name_key(n) for c in chosen for n in c.names}
@@ -41,6 +43,22 @@ def with_anchors(
     anchored = tuple(replace(c, anchor=found.get(c.name, c.anchor)) for c in concepts.concepts)
     names = {c.name for c in chosen}
     return replace(concepts, concepts=anchored), [c for c in anchored if c.name in names]
+
+
+def check_anchors_stay(erased: Sequence[Concept]) -> None:
+    """An anchor that is erased as well would draw it again, under another name.
+
+    Raises:
+        ConceptError: names both concepts.
+    """
+    anyone = NameFinder(name for concept in erased for name in concept.names)
+    for concept in erased:
+        if concept.anchor != NEAREST and anyone.finds_one_in(concept.anchor):
+            other = next(c for c in erased if NameFinder(c.names).finds_one_in(concept.anchor))
+            raise ConceptError(
+                f"{concept.name!r} falls back to {concept.anchor!r}, but {other.name!r} is erased, "
+                f"too: it would be drawn again. Choose an anchor that stays, none, or {NEAREST!r}."
+            )
 
 
 def _nearest(concept: Concept, candidates: Sequence[str], encode: TextEncoder) -> str:

@@ -56,3 +56,12 @@ def test_nothing_that_stays_is_refused_with_what_to_do():
     lonely = ConceptSet((Concept("cat", anchor=NEAREST),), ())
     with pytest.raises(ConceptError, match="needs a concept that stays"):
         with_anchors(lonely, lonely.concepts, encode)
+
+
+@pytest.mark.parametrize("anchor", ["dog", "a Hound", "two dogs"])
+def test_an_anchor_that_is_erased_as_well_is_refused_and_one_that_stays_is_not(anchor):
+    cat, dog = Concept("cat", anchor=anchor), Concept("dog", ("hound",))
+    known = ConceptSet((cat, dog))
+    assert with_anchors(known, [cat], None)[1] == [cat]
+    with pytest.raises(ConceptError, match=r"'cat' falls back to .* 'dog' is erased, too"):
+        with_anchors(known, known.concepts, None)

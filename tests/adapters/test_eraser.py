@@ -292,6 +292,7 @@ def test_training_takes_concepts_one_by_one_and_cancelling_keeps_what_is_finishe
         ({"concepts": "cat\nCat"}, "'Cat' is given twice"),
         ({"concepts": "cat", "rows": "{"}, "no valid JSON"),
         ({"concepts": "cat", "preserve_list": "gone.txt"}, "'gone.txt' is not in models/sepme"),
+        ({"concepts": "cat -> dog\ndog"}, "'cat' falls back to 'dog', but 'dog' is erased, too"),
     ],
 )
 def test_what_cannot_be_read_is_refused_before_anything_runs(folder, given, message):
