@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -56,21 +57,20 @@ class BasisConfig:
     energy: float = 0.97  # docs/choices.md
     max_basis: int = 4  # also bounds the file: 0.4 MB on SD1, 2.7 MB on SDXL
     tolerance: float = 0.1  # docs/choices.md
-    capacity: float = 0.5  # docs/choices.md: the margin is half as wide again as at 0.75
-    soft: float = 1.0  # docs/choices.md: halves what ordinary captions let through
+    capacity: float = 0.5  # docs/choices.md
+    soft: float = 1.0  # docs/choices.md
     dead_zone: float | None = None
     ridge: float = 1e-3  # small against unit-variance coordinates; only guards the solve
-    push: float = 1.2  # measured: 75-95 % of the shift reaches held-out phrasings
+    push: float = 1.2  # docs/choices.md
 
     def __post_init__(self) -> None:
         _require("protection", self.protection in PROTECTIONS, self.protection, str(PROTECTIONS))
         _require("energy", 0 < self.energy <= 1, self.energy, "above 0, at most 1")
         _require("tolerance", 0 < self.tolerance < 1, self.tolerance, "between 0 and 1")
         _require("capacity", 0 < self.capacity <= 1, self.capacity, "above 0, at most 1")
-        _require("soft", self.soft >= 0, self.soft, "at least 0")
         _check_counts(max_basis=self.max_basis)
-        _require("ridge", self.ridge > 0, self.ridge, "above 0")
-        _require("push", self.push > 0, self.push, "above 0")
+        _check_not_negative(soft=self.soft)
+        _check_positive(ridge=self.ridge, push=self.push)
         if self.dead_zone is not None:
             _require("dead_zone", 0 < self.dead_zone < 1, self.dead_zone, "between 0 and 1")
 
@@ -104,7 +104,8 @@ class PaperConfig:
     def __post_init__(self) -> None:
         _check_optimiser(self.learning_rate, self.max_steps, self.momentum)
         _check_counts(n_images=self.n_images, n_sampling_steps=self.n_sampling_steps)
-        _require("beta", self.beta > 0, self.beta, "above 0")
+        _check_positive(beta=self.beta)
+        _check_not_negative(l1=self.l1, tau=self.tau, min_steps=self.min_steps)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         _check_optimiser(self.learning_rate, self.max_steps, self.momentum)
-        _require("damping", self.damping > 0, self.damping, "above 0")
+        _check_positive(damping=self.damping)
+        _check_not_negative(residual=self.residual, tau=self.tau, min_steps=self.min_steps)
         _check_counts(
             n_strata=self.n_strata,
             n_trajectories=self.n_trajectories,
@@ -166,14 +168,25 @@ class EraseConfig:
 
 
 def _check_optimiser(learning_rate: float, max_steps: int, momentum: float) -> None:
-    _require("learning_rate", learning_rate > 0, learning_rate, "above 0")
+    _check_positive(learning_rate=learning_rate)
     _require("momentum", 0 <= momentum < 1, momentum, "at least 0, below 1")
     _check_counts(max_steps=max_steps)
 
 
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
-        _require(name, count >= 1, count, "at least 1")
+        whole = isinstance(count, int)  # pyright: ignore[reportUnnecessaryIsInstance]
+        _require(name, whole and count >= 1, count, "a whole number of at least 1")
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        _require(name, 0 < value < math.inf, value, "above 0, and finite")
+
+
+def _check_not_negative(**values: float) -> None:
+    for name, value in values.items():
+        _require(name, 0 <= value < math.inf, value, "at least 0, and finite")
 
 
 def _require(name: str, holds: bool, got: object, expected: str) -> None:

@@ -12,8 +12,8 @@ from .errors import NonFiniteError, NotSeparableError
 __all__ = ["DeadZone", "choose_dead_zone"]
 
 # Half-way between the protected rows and the concept's own. Measured on a sentence encoder (see
-# docs/choices.md): a third lets through 5-10 % of the protected prompts in phrasings that nobody
-# listed, a half less than 1 %, and no phrasing of a concept was missed even at 0.6.
+# docs/choices.md): a fifth of the way lets through 5-6 % of the protected prompts in phrasings that
+# nobody listed, a half less than 1 %, and no phrasing of a concept was missed even at 0.6.
 POSITION = 1 / 2
 # Ordinary prompts may push it further up, but never nearer to the concept than this.
 HIGHEST = 2 / 3

@@ -12,6 +12,8 @@ from sepme_core.config import (
 )
 from sepme_core.errors import ConceptError
 
+INFINITE, NAN = float("inf"), float("nan")
+
 
 def test_papers_settings_are_the_published_ones():
     paper = PaperConfig()
@@ -40,6 +42,19 @@ def test_papers_settings_are_the_published_ones():
         (RefineConfig, "max_steps", 0, 1),
         (RefineConfig, "n_trajectories", 0, 1),
         (RefineConfig, "n_strata", 0, 1),
+        *((BasisConfig, "capacity", bad, 1.0) for bad in (0.0, 1.01)),
+        *((BasisConfig, "max_basis", bad, 1) for bad in (0, 2.5)),
+        *((BasisConfig, "soft", bad, 0.0) for bad in (-1.0, INFINITE, NAN)),
+        *((BasisConfig, name, bad, 2.0) for name in ("ridge", "push") for bad in (INFINITE, NAN)),
+        (PaperConfig, "tau", -1.0, 0.0),
+        (PaperConfig, "min_steps", -5, 0),
+        (PaperConfig, "l1", -1.0, 0.0),
+        (RefineConfig, "learning_rate", INFINITE, 0.5),
+        (RefineConfig, "damping", INFINITE, 1.0),
+        (RefineConfig, "residual", -1.0, 0.0),
+        (RefineConfig, "tau", -1.0, 0.0),
+        (RefineConfig, "min_steps", -5, 0),
+        (RefineConfig, "n_trajectories", 2.5, 2),
         (EraseConfig, "method", "magic", "refine"),
     ],
 )
