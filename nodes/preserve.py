@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import folder_paths
@@ -11,7 +13,18 @@ from ..sepme_core.errors import ConceptError
 from ..sepme_core.preserve import general_captions, parse_preserve, read_preserve
 from . import files
 
-__all__ = ["GENERAL", "NONE", "captions", "list_input", "list_preserve", "list_stamp", "refusal"]
+__all__ = [
+    "GENERAL",
+    "NONE",
+    "captions",
+    "every_list",
+    "list_input",
+    "list_preserve",
+    "list_stamp",
+    "refusal",
+]
+
+log = logging.getLogger(__name__)
 
 GENERAL, NONE = "general", "none"
 FOLDER = "preserve"
@@ -58,6 +71,15 @@ def captions(name: str, field: str) -> tuple[str, ...]:
         ConceptError: the list is not there any more or cannot be read; see `read_preserve`.
     """
     return tuple(dict.fromkeys([*_captions_of(name), *parse_preserve(field)]))
+
+
+def every_list() -> Iterator[tuple[str, ...]]:
+    """The captions of every file that can be read; the log names the others."""
+    for name, path in _found().items():
+        try:
+            yield read_preserve(path)
+        except (ConceptError, OSError) as error:
+            log.warning("SepME: the preserve list %s is left out: %s", name, error)
 
 
 def _captions_of(name: str) -> tuple[str, ...]:

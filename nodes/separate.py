@@ -12,6 +12,7 @@ from ..sepme_core.increment import Stack
 from ..sepme_core.reseparate import reseparate, reseparation_report
 from . import host
 from .common import StackType, schema
+from .preserve import every_list
 from .session import open_session
 
 __all__ = ["Separate"]
@@ -57,6 +58,7 @@ class Separate(io.ComfyNode):
                 session.dtype,
                 session.moment_of,
                 host.NodeProgress(),
+                every_list(),
             )
         text = reseparation_report(results)
         log.info("SepME\n%s", text)

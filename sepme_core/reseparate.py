@@ -38,17 +38,21 @@ class Reseparated:
 
     Args:
         kept: share of its effect on its own prompts that is left, 1 - ‖(ΔW' - ΔW) e‖² / ‖ΔW e‖².
+        without_its_list: whether the preserve list it was made with was not at hand.
     """
 
     before: Increment
     after: Increment
     plan: Plan
     kept: float
+    without_its_list: bool = False
 
 
-def concepts_of(increments: Sequence[Increment]) -> ConceptSet:
+def concepts_of(increments: Sequence[Increment], preserve: Iterable[str] = ()) -> ConceptSet:
     """The concept set that increments were made from, all of them together.
 
+    Args:
+        preserve: captions to preserve; the files hold only the digests of their lists.
     Raises:
         IncompatibleError: an increment without separable directions.
         ConceptError: two increments erase the same concept.
@@ -70,15 +74,13 @@ def concepts_of(increments: Sequence[Increment]) -> ConceptSet:
         templates,
         tuple(n for n in names if name_key(n) not in known),
         tuple(p for p in protected if p not in covered and name_key(p) not in known),
-        _preserve(increments),
+        tuple(dict.fromkeys(preserve)),
     )
 
 
-def _preserve(increments: Sequence[Increment]) -> tuple[str, ...]:
-    """The general list if one was made with it; a user's own list is not stored in the file."""
-    used = {i.provenance.method.get("preserve") for i in increments}
-    general = general_captions()
-    return general if list_digest(general) in used else ()
+def _digests(increment: Increment) -> set[str]:
+    """Of the preserve lists that it was made with; several after it was separated from others."""
+    return set(str(increment.provenance.method.get("preserve", "")).split("+")) - {""}
 
 
 def _names(concepts: Iterable[Concept]) -> list[str]:
@@ -97,6 +99,7 @@ def reseparate(
     dtype: torch.dtype = torch.float32,
     moment_of: MomentOf | None = None,
     on_step: OnStep = lambda _: None,
+    preserve_lists: Iterable[Sequence[str]] = (),
 ) -> list[Reseparated]:
     """Makes increments blind to each other's concepts, in the order given.
 
@@ -106,15 +109,24 @@ def reseparate(
         weights: of the text-only layers by module path, `[d_out, d_text]`.
         dtype: in which the model receives prompts.
         moment_of: the second moment of captions; computed with `encode` when absent.
+        preserve_lists: lists of captions beside the general one. Those that an increment was made
+            with are found by their digests, and kept for all.
     Raises:
         NotSeparableError: names the concept that cannot be told from the others.
         IncompatibleError, ConceptError: see `concepts_of`.
     """
     if not increments:
         raise ConceptError("The stack is empty: there is nothing to separate.")
-    concepts = concepts_of(increments)
+    used = {digest for increment in increments for digest in _digests(increment)}
+    at_hand = {
+        list_digest(captions): captions for captions in (general_captions(), *preserve_lists)
+    }
+    lists = {digest: at_hand[digest] for digest in sorted(used & at_hand.keys())}
+    concepts = concepts_of(increments, [c for captions in lists.values() for c in captions])
     plans = _plans(increments, concepts, encode, dtype, moment_of, on_step)
-    found = [_replaced(old, plans[old.concept.name], weights, concepts) for old in increments]
+    found = [
+        _replaced(old, plans[old.concept.name], weights, concepts, lists) for old in increments
+    ]
     seen = [f.plan.furthest for f in found]
     leaks = measure_leaks([f.after for f in found], seen, weights, dtype)
     return [_with_leak(f, leak) for f, leak in zip(found, leaks, strict=True)]
@@ -176,13 +188,18 @@ def _carry(old: Increment, plan: Plan, ridge: float) -> Tensor:
 
 
 def _replaced(
-    old: Increment, plan: Plan, weights: Mapping[str, Tensor], concepts: ConceptSet
+    old: Increment,
+    plan: Plan,
+    weights: Mapping[str, Tensor],
+    concepts: ConceptSet,
+    lists: Iterable[str],
 ) -> Reseparated:
     coef = _solved(old, plan, weights)
     made = replace(
         old.provenance,
         protected=tuple(p.text for p in plan.protected),
         templates=concepts.templates,
+        method={**old.provenance.method, "preserve": "+".join(lists)},
     )
     new = Increment(
         old.concept, plan.basis.float(), coef, dead_zone=plan.dead_zone, provenance=made
@@ -192,7 +209,8 @@ def _replaced(
     pairs = [(z @ old.coef[k].double().T, z_new @ coef[k].double().T) for k in coef]
     total = sum(float(before.square().sum()) for before, _ in pairs)
     lost = sum(float((after - before).square().sum()) for before, after in pairs)
-    return Reseparated(old, new, plan, 1 - lost / max(total, 1e-30))
+    kept = 1 - lost / max(total, 1e-30)
+    return Reseparated(old, new, plan, kept, not _digests(old) <= set(lists))
 
 
 def reseparation_report(results: Sequence[Reseparated]) -> str:
@@ -208,6 +226,11 @@ def _line(result: Reseparated) -> str:
         f"{len(before.provenance.protected)} -> {len(after.provenance.protected)} prompts; leak "
         f"{after.provenance.leak['exact']:.2g} exact, {after.provenance.leak['linear']:.2g} merged"
     )
+    if result.without_its_list:
+        line += (
+            "; the preserve list it was made with is not in models/sepme/preserve, so ordinary "
+            "captions are kept less well than before"
+        )
     if result.kept < LEAST_KEPT and before.provenance.method.get("name") != "closed form":
         line += "; compute it again with this stack as 'known', to refine it in its new directions"
     return line

@@ -12,6 +12,7 @@ from sepme_core.config import BasisConfig, EraseConfig, RefineConfig
 from sepme_core.erase import erase
 from sepme_core.errors import ConceptError, IncompatibleError
 from sepme_core.increment import Increment, Stack
+from sepme_core.preserve import list_digest
 from sepme_core.reseparate import concepts_of, reseparate, reseparation_report
 from tests.toy import TEMPLATES, ToyDenoiser, toy_increment
 
@@ -20,9 +21,17 @@ ENCODE, WEIGHTS = DENOISER.encoder, DENOISER.weights
 NAMES = ("cat", "dog", "rose", "van gogh", "violin")
 
 
-def add(name: str, known: list[Increment], method: str = "closed form") -> Increment:
+CAPTIONS = ("a street in the rain", "two people at a table", "an old map")
+
+
+def add(
+    name: str,
+    known: list[Increment],
+    method: str = "closed form",
+    preserve: tuple[str, ...] = (),
+) -> Increment:
     """One more concept, which knows those that came before it."""
-    concepts = ConceptSet((Concept(name),), TEMPLATES, ("car", "pizza"), ("watermark",))
+    concepts = ConceptSet((Concept(name),), TEMPLATES, ("car", "pizza"), ("watermark",), preserve)
     concepts = concepts.also_protecting([i.concept for i in known])
     config = EraseConfig(
         method,
@@ -124,3 +133,25 @@ def test_what_cannot_be_separated_is_refused():
     )
     with pytest.raises(IncompatibleError, match="dog is unconstrained"):
         reseparate([cat, unconstrained], ENCODE, WEIGHTS)
+
+
+def test_a_list_of_ones_own_is_found_again_and_one_that_is_gone_is_said():
+    old = [add("cat", [], preserve=CAPTIONS), add("dog", [])]
+    found = reseparate(old, ENCODE, WEIGHTS, preserve_lists=[("another",), CAPTIONS])
+    assert {r.after.provenance.method["preserve"] for r in found} == {list_digest(CAPTIONS)}
+    assert "preserve list" not in reseparation_report(found)
+    lost = reseparate(old, ENCODE, WEIGHTS)
+    assert [r.after.provenance.method["preserve"] for r in lost] == ["", ""]
+    cat, dog = reseparation_report(lost).splitlines()
+    assert "the preserve list it was made with is not in models/sepme/preserve" in cat
+    assert "preserve list" not in dog
+    assert not torch.equal(found[0].after.basis, lost[0].after.basis)
+
+
+def test_lists_that_came_together_are_found_again_the_next_time():
+    lists = [CAPTIONS, ("a boat on a lake", "snow on a roof")]
+    old = [add(n, [], preserve=p) for n, p in zip(("cat", "dog"), lists, strict=True)]
+    once = [r.after for r in reseparate(old, ENCODE, WEIGHTS, preserve_lists=lists)]
+    for again in reseparate(once, ENCODE, WEIGHTS, preserve_lists=lists):
+        assert not again.without_its_list
+        assert torch.equal(again.before.basis, again.after.basis)
