@@ -312,7 +312,8 @@ def test_general_list_fits_the_window_of_a_text_encoder():
 
 def test_general_list_is_part_of_the_installed_pack():
     path = preserve._GENERAL.relative_to(ROOT).as_posix()
-    ignored = (ROOT / ".comfyignore").read_text("utf-8").split()
+    lines = (ROOT / ".comfyignore").read_text("utf-8").splitlines()
+    ignored = [line.removeprefix("/") for line in lines]
     assert "tests/" in ignored
     assert not [i for i in ignored if path.startswith(i) or fnmatch(path, i)]
 
