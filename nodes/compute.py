@@ -23,6 +23,86 @@ __all__ = ["Compute"]
 
 log = logging.getLogger(__name__)
 AUTOMATIC = "automatic"
+_SOLVER: list[io.Input] = [
+    io.Combo.Input(
+        "protection",
+        options=[AUTOMATIC, *PROTECTIONS],
+        default=AUTOMATIC,
+        tooltip="Truncated: the directions that matter, exact through the dead zone "
+        "(automatic, but for the paper's methods). Reduced and full: every direction, "
+        "for few protected prompts only. Full is the paper's basis.",
+    ),
+    io.Float.Input(
+        "energy",
+        default=0.97,
+        min=0.5,
+        max=1.0,
+        step=0.01,
+        tooltip="Truncated only: share of the concept to act on. More erases odd "
+        "phrasings better and comes closer to its neighbours.",
+    ),
+    io.Float.Input(
+        "tolerance",
+        default=0.1,
+        min=0.001,
+        max=0.5,
+        step=0.001,
+        tooltip="Truncated only: what a protected word may have outside the protected "
+        "directions, as a share of its length. The dead zone takes care of that rest.",
+    ),
+    io.Float.Input(
+        "dead_zone",
+        default=0.0,
+        min=0.0,
+        max=0.95,
+        step=0.01,
+        tooltip="Prompts reaching less than this into the concept stay untouched, to "
+        "the bit. 0 chooses it from the prompts.",
+    ),
+]
+"""How the directions are found."""
+_TRAINING: list[io.Input] = [
+    io.Int.Input(
+        "max_steps",
+        default=0,
+        min=0,
+        max=10000,
+        tooltip="Limit for methods that train. 0: the method's own.",
+    ),
+    io.Float.Input(
+        "learning_rate",
+        default=0.0,
+        min=0.0,
+        max=10.0,
+        step=0.000001,
+        round=False,
+        tooltip="For methods that train. 0: the method's own.",
+    ),
+    io.Int.Input(
+        "n_latents",
+        default=8,
+        min=1,
+        max=64,
+        tooltip="Pictures of the concept drawn for methods that train.",
+    ),
+    io.Int.Input(
+        "resolution",
+        default=512,
+        min=64,
+        max=2048,
+        step=8,
+        tooltip="Size of those pictures. Use what the model was trained on.",
+    ),
+    io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=2**32 - 1,
+        control_after_generate=True,
+        tooltip="Same seed, same increments.",
+    ),
+]
+"""For methods that train."""
 
 
 class Compute(io.ComfyNode):
@@ -53,80 +133,8 @@ class Compute(io.ComfyNode):
                     default="",
                     tooltip="Which concepts to erase, separated by commas. Empty: all of them.",
                 ),
-                io.Combo.Input(
-                    "protection",
-                    options=[AUTOMATIC, *PROTECTIONS],
-                    default=AUTOMATIC,
-                    tooltip="Truncated: the directions that matter, exact through the dead zone "
-                    "(automatic, but for the paper's methods). Reduced and full: every direction, "
-                    "for few protected prompts only. Full is the paper's basis.",
-                ),
-                io.Float.Input(
-                    "energy",
-                    default=0.97,
-                    min=0.5,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Truncated only: share of the concept to act on. More erases odd "
-                    "phrasings better and comes closer to its neighbours.",
-                ),
-                io.Float.Input(
-                    "tolerance",
-                    default=0.1,
-                    min=0.001,
-                    max=0.5,
-                    step=0.001,
-                    tooltip="Truncated only: what a protected word may have outside the protected "
-                    "directions, as a share of its length. The dead zone takes care of that rest.",
-                ),
-                io.Float.Input(
-                    "dead_zone",
-                    default=0.0,
-                    min=0.0,
-                    max=0.95,
-                    step=0.01,
-                    tooltip="Prompts reaching less than this into the concept stay untouched, to "
-                    "the bit. 0 chooses it from the prompts.",
-                ),
-                io.Int.Input(
-                    "max_steps",
-                    default=0,
-                    min=0,
-                    max=10000,
-                    tooltip="Limit for methods that train. 0: the method's own.",
-                ),
-                io.Float.Input(
-                    "learning_rate",
-                    default=0.0,
-                    min=0.0,
-                    max=10.0,
-                    step=0.000001,
-                    round=False,
-                    tooltip="For methods that train. 0: the method's own.",
-                ),
-                io.Int.Input(
-                    "n_latents",
-                    default=8,
-                    min=1,
-                    max=64,
-                    tooltip="Pictures of the concept drawn for methods that train.",
-                ),
-                io.Int.Input(
-                    "resolution",
-                    default=512,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    tooltip="Size of those pictures. Use what the model was trained on.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**32 - 1,
-                    control_after_generate=True,
-                    tooltip="Same seed, same increments.",
-                ),
+                *_SOLVER,
+                *_TRAINING,
                 io.Latent.Input(
                     "latent",
                     optional=True,
@@ -154,30 +162,13 @@ class Compute(io.ComfyNode):
         concepts: ConceptSet,
         method: str,
         erase: str,
-        protection: str,
-        energy: float,
-        tolerance: float,
-        dead_zone: float,
-        max_steps: int,
-        learning_rate: float,
-        n_latents: int,
         resolution: int,
-        seed: int,
         latent: dict[str, Any] | None = None,
         known: Stack | None = None,
+        **settings: Any,
     ) -> io.NodeOutput:
         """Everything is checked before the first step; the host's weights are never written."""
-        config = _config(
-            method,
-            protection,
-            energy,
-            tolerance,
-            dead_zone,
-            max_steps,
-            learning_rate,
-            n_latents,
-            seed,
-        )
+        config = _config(method, **settings)
         concepts = protecting(concepts, known)
         chosen = concepts.choose(parse_names(erase))
         with host.computing(), host.memory_explained(method):
@@ -192,6 +183,7 @@ class Compute(io.ComfyNode):
 
 def _config(  # noqa: PLR0913
     method: str,
+    *,
     protection: str,
     energy: float,
     tolerance: float,
