@@ -1,4 +1,4 @@
-"""SepME's one command: `python run.py demo | test | ui | bench`.
+"""SepME's one command: `python run.py demo | test | ui | bench | screenshots`.
 
 Needs nothing but Python 3.10 to 3.13; everything else goes into the cache folder `.sepme/`.
 """
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from launch import bench, checks, demo
+    from launch import bench, checks, demo, tour
 
     if chosen.command == "demo":
         return demo.demo(chosen.port, chosen.ui)
@@ -50,6 +50,8 @@ def _run(chosen: argparse.Namespace, rest: list[str]) -> int:
         return demo.ui(chosen.port)
     if chosen.command == "test":
         return checks.run(rest)
+    if chosen.command == "screenshots":
+        return tour.refresh()
     return bench.run(rest)
 
 
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--port", type=int, help="port of the server (default: a free one)")
     commands.add_parser("test", help="run all checks; further arguments go to pytest alone")
     commands.add_parser("bench", help="measure quality and speed")
+    commands.add_parser("screenshots", help="take the pictures of the README's tour anew")
     return parser
 
 

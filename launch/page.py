@@ -33,6 +33,23 @@ SHOW_ALL = """() => {
     app.canvas.setDirty(true, true);
 }"""
 
+# Brings the nodes of some types into view, well legible, and gives the rectangle that they fill.
+FOCUS = """(types) => {
+    const { graph, canvas, ds } = app.canvas;
+    const nodes = graph.nodes.filter((node) => types.includes(node.type));
+    const boxes = nodes.map((node) => node.boundingRect);
+    const left = Math.min(...boxes.map((box) => box[0])) - 12;
+    const top = Math.min(...boxes.map((box) => box[1])) - 24;
+    const width = Math.max(...boxes.map((box) => box[0] + box[2])) + 12 - left;
+    const height = Math.max(...boxes.map((box) => box[1] + box[3])) + 12 - top;
+    const view = canvas.getBoundingClientRect();
+    ds.scale = Math.min(1.4, (view.width - 420) / width, (view.height - 120) / height);
+    ds.offset = [400 / ds.scale - left, 100 / ds.scale - top];
+    app.canvas.setDirty(true, true);
+    const [x, y] = [view.left + 400, view.top + 100];
+    return { x, y, width: width * ds.scale, height: height * ds.scale };
+}"""
+
 # The classic canvas keeps its pictures in the node, "Nodes 2.0" shows them in elements of its own.
 PICTURES = """() => Object.fromEntries(app.graph.nodes
     .filter((node) => node.type === "SaveImage")
@@ -144,6 +161,21 @@ class ComfyPage:
         path = cache.folder("screenshots") / f"{re.sub(r'[^a-z0-9]+', '-', name).strip('-')}.png"
         self.page.screenshot(path=path)
         self.page.set_viewport_size(usual)
+        return path
+
+    def picture(self, name: str, types: list[str] | None = None) -> Path:
+        """Saves a picture for the README's tour; see `launch.tour`.
+
+        Args:
+            name: what it shows.
+            types: the nodes to show; by default the sidebar and what lies beside it.
+        """
+        path = cache.folder("screenshots") / f"tour-{name}.png"
+        clip = (
+            self.script(FOCUS, types) if types else {"x": 0, "y": 36, "width": 1100, "height": 620}
+        )
+        self.page.wait_for_timeout(700)
+        self.page.screenshot(path=path, clip=clip)
         return path
 
     def _listen(self, message: ConsoleMessage) -> None:

@@ -35,6 +35,22 @@ def server(base_directory: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def shelf(server: Server) -> list[str]:
+    """Three increments in the library: their files' names."""
+    load = {"ckpt_name": CHECKPOINT}
+    erase = {"model": ["1", 0], "clip": ["1", 1], "concepts": "cat\ndog\nrocket"}
+    save = {"stack": ["2", 1], "folder": "shelf", "overwrite": True}
+    server.run(
+        {
+            "1": {"class_type": "CheckpointLoaderSimple", "inputs": load},
+            "2": {"class_type": "SepME_Eraser", "inputs": erase},
+            "3": {"class_type": "SepME_Save", "inputs": save},
+        }
+    )
+    return [f"shelf/{name}.safetensors" for name in ("cat", "dog", "rocket")]
+
+
+@pytest.fixture(scope="session")
 def object_info(server: Server) -> dict:
     """The server's description of all its nodes."""
     return server.object_info()

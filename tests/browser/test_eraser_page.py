@@ -1,71 +1,57 @@
-"""Erasing as an artist does it in the page: typed, run, switched, opened again."""
+"""Erasing as an artist does it in the page: typed, run, switched, watched, opened again."""
 
 import json
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.graphs import (
+    LISTEN,
+    add_eraser,
+    ours,
+    reopen,
+    type_concepts,
+    values,
+    wait_for_rows,
+)
+
 pytestmark = pytest.mark.browser
 
-# What the server tells of the rows, from here on.
-LISTEN = """() => {
-    window.told = [];
-    const api = window.comfyAPI.api.api;
-    for (const name of ["sepme.row", "sepme.progress"])
-        api.addEventListener(name, ({detail}) => told.push(detail.state ?? "progress"));
+INTO_SUBGRAPH = """() => {
+    const stack = LiteGraph.createNode("SepME_LoadStack");
+    stack.pos = [350, 900];
+    app.graph.add(stack);
+    stack.widgets[0].value = "nowhere off";
+    const eraser = app.graph.nodes.find((node) => node.type === "SepME_Eraser");
+    app.graph.convertToSubgraph(new Set([eraser, stack]));
 }"""
-GRAPH = """() => {
-    app.graph.clear();
-    const add = (type, x) => {
-        const node = LiteGraph.createNode(type);
-        node.pos = [x, 0];
-        app.graph.add(node);
-        return node;
+ENTER = """() => {
+    const outer = app.graph.nodes.find((node) => node.subgraph);
+    app.canvas.setGraph(outer.subgraph);
+}"""
+CURVE = """() => {
+    const line = document.querySelector(".sepme-line");
+    const points = (line.getAttribute("points") ?? "").split(" ").filter(Boolean);
+    const threshold = document.querySelector(".sepme-threshold");
+    return {
+        points: points.map((point) => point.split(",").map(Number)),
+        threshold: [threshold.getAttribute("y1"), threshold.getAttribute("y2")].map(Number),
     };
-    const loader = add("CheckpointLoaderSimple", 0);
-    const eraser = add("SepME_Eraser", 350);
-    const preview = add("PreviewAny", 850);
-    // The general list is hundreds of captions to encode: minutes on a busy machine without GPU.
-    eraser.widgets.find((widget) => widget.name === "preserve_list").value = "none";
-    loader.connect(0, eraser, 0);
-    loader.connect(1, eraser, 1);
-    eraser.connect(2, preview, 0);
 }"""
-WIDGETS = """() => Object.fromEntries(app.graph.nodes
-    .find((node) => node.type === "SepME_Eraser").widgets
-    .map((widget) => [widget.name, widget.value]))"""
+PREVIEWS = """() => {
+    const eraser = app.graph.nodes.find((node) => node.type === "SepME_Eraser");
+    return (eraser.imgs ?? []).map((picture) => picture.naturalWidth);
+}"""
+STEPS = """([concept, from]) => told.slice(from)
+    .filter((each) => each.name === "sepme.progress" && each.concept === concept)
+    .filter((each) => each.statistic !== null)
+    .map((each) => each.step)"""
 
 
-def rows(page):
-    """The rows' names and states, as they are shown."""
-    shown = page.page.locator(".sepme-row:not([hidden])")
-    return [
-        (row.locator(".sepme-label").inner_text(), row.locator(".sepme-state").inner_text())
-        for row in shown.all()
-    ]
-
-
-def wait_for_rows(page, expected):
-    states = page.page.locator(".sepme-row:not([hidden]) .sepme-state")
-    expect(states).to_have_text([state for _, state in expected], timeout=60_000)
-    assert rows(page) == expected
-
-
-def type_concepts(page, text):
-    """Into whichever field the renderer has for them."""
-    fields = page.page.locator("textarea:visible:not(.sepme-panel textarea)")
-    fields.first.fill(text)
-
-
-def ours(page):
-    return [text for text in page.complaints if "sepme" in text.lower()]
-
-
+@pytest.mark.tour
 def test_concepts_become_rows_that_are_computed_once_and_switched_for_nothing(either_page, server):
     page = either_page
-    page.script(GRAPH)
-    page.wait_for_nodes(3)
-    type_concepts(page, "cat | kitten\ndog, hound\nrocket -> sky")
+    add_eraser(page, "cat | kitten\ndog, hound\nrocket -> sky")
     wait_for_rows(page, [("cat", "new"), ("dog, hound", "unreadable"), ("rocket", "new")])
     told = page.page.locator('[data-state="unreadable"] .sepme-state').get_attribute("title")
     assert told.startswith("Line 2: The name holds a comma")
@@ -74,54 +60,99 @@ def test_concepts_become_rows_that_are_computed_once_and_switched_for_nothing(ei
     page.script(LISTEN)
     assert page.run()["status"]["status_str"] == "success"
     wait_for_rows(page, [("cat", "ready"), ("dog", "ready"), ("rocket", "ready")])
-    assert "ready" in page.script("() => told")
+    assert "ready" in page.script("() => told.map((each) => each.state)")
 
     page.page.get_by_label("on: dog").uncheck()
     wait_for_rows(page, [("cat", "ready"), ("dog", "off"), ("rocket", "ready")])
     page.script("() => { told.length = 0; }")
-    entry = page.run()
-    assert entry["status"]["status_str"] == "success"
-    told = page.script("() => told")
-    assert told and not {"computing", "progress"} & set(told), "nothing is computed again"
+    assert page.run()["status"]["status_str"] == "success"
+    told = page.script("() => told.map((each) => each.state ?? each.name)")
+    assert told and not {"computing", "sepme.progress"} & set(told), "nothing is computed again"
     wait_for_rows(page, [("cat", "ready"), ("dog", "off"), ("rocket", "ready")])
+    page.picture("eraser", ["SepME_Eraser"])
 
-    state = json.loads(page.script(WIDGETS)["rows"])
+    state = json.loads(values(page, "SepME_Eraser")["rows"])
     assert state["version"] == 1
     assert not state["rows"]["dog"]["on"]
-    page.page.wait_for_timeout(1500)  # the page saves what is open after a while
-    page.open()
-    page.wait_for_nodes(3)
-    wait_for_rows(page, [("cat", "new"), ("dog", "off"), ("rocket", "new")])
-    values = page.script(WIDGETS)
-    assert json.loads(values["rows"]) == state
-    assert (values["method"], values["resolution"]) == ("closed form", 512)
+    reopen(page, n_nodes=3)
+    wait_for_rows(page, [("cat", "ready"), ("dog", "off"), ("rocket", "ready")])
+    after = values(page, "SepME_Eraser")
+    assert json.loads(after["rows"]) == state
+    assert (after["method"], after["resolution"]) == ("closed form", 512)
     assert ours(page) == []
 
 
-def test_eraser_is_found_by_search_and_followed_inside_a_subgraph(page):
+def test_eraser_is_found_by_search_and_followed_inside_a_subgraph(either_page):
+    page = either_page
     page.script("() => app.graph.clear()")
     page.page.mouse.dblclick(800, 600)
     page.page.keyboard.type("SepME Eraser", delay=20)
     page.page.wait_for_timeout(800)
     page.page.keyboard.press("Enter")
     page.wait_for_nodes(1)
-    page.script(GRAPH)
-    page.wait_for_nodes(3)
-    page.script(
-        """() => {
-            const eraser = app.graph.nodes.find((node) => node.type === "SepME_Eraser");
-            app.graph.convertToSubgraph(new Set([eraser]));
-        }"""
-    )
+    add_eraser(page, "Van Gogh -> painting")
+    page.script(INTO_SUBGRAPH)
     page.page.wait_for_timeout(500)
-    page.script(
-        """() => {
-            const outer = app.graph.nodes.find((node) => node.subgraph);
-            app.canvas.setGraph(outer.subgraph);
-        }"""
-    )
+    page.script(ENTER)
     page.page.wait_for_timeout(800)
     assert page.run()["status"]["status_str"] == "success"
-    wait_for_rows(page, [("Van Gogh", "ready")])
+    rows = {"Van Gogh": "ready", "nowhere": "off"}
+    for name, state in rows.items():
+        row = page.page.locator(".sepme-row:not([hidden])").filter(has_text=name)
+        expect(row.locator(".sepme-state")).to_have_text(state, timeout=60_000)
+    page.page.get_by_label("on: Van Gogh").uncheck()
+    assert '"on": false' in values_inside(page, "SepME_Eraser")
+    assert page.run()["status"]["status_str"] == "success"
     page.script("() => app.canvas.setGraph(app.graph)")
+    assert ours(page) == []
+
+
+def values_inside(page, node_type):
+    """The rows of a node of the subgraph that is open."""
+    return page.script(
+        """(type) => app.canvas.graph.nodes.find((node) => node.type === type)
+            .widgets.find((widget) => widget.name === "rows").value""",
+        node_type,
+    )
+
+
+@pytest.mark.tour
+def test_curve_is_watched_cancelled_and_what_is_finished_outlives_the_server(page, server):
+    add_eraser(page, "cat\ndog", method="refine", resolution=64)
+    wait_for_rows(page, [("cat", "new"), ("dog", "new")])
+    page.script(LISTEN)
+    page.page.get_by_test_id("queue-button").click()
+    page.page.wait_for_function(f"() => ({CURVE})().points.length > 8", timeout=120_000)
+    page.picture("computing", ["SepME_Eraser"])
+    curve = page.script(CURVE)
+    across, down = zip(*curve["points"], strict=True)
+    assert list(across) == sorted(set(across)), "it grows to the right"
+    assert down[0] < down[-1], "and falls"
+    assert curve["threshold"][0] == curve["threshold"][1] >= max(down) - 0.1
+    caption = page.page.locator(".sepme-curve p")
+    expect(caption).to_contain_text("stops at 0.02")
+    expect(caption).to_contain_text("evaluations")
+    expect(page.page.locator(".sepme-curve")).to_be_in_viewport()
+    assert all(page.script(PREVIEWS)), "the picture of the concept is shown"
+
+    page.page.wait_for_function(f"() => ({STEPS})(['dog', 0]).length", timeout=120_000)
+    before = page.script("() => told.length")
+    page.page.get_by_label("Cancel current run").click()
+    page.page.wait_for_function(
+        "() => told.some((each) => each.name === 'execution_interrupted')", timeout=60_000
+    )
+    wait_for_rows(page, [("cat", "ready"), ("dog", "new")])
+    ends = page.script(f"() => ({STEPS})(['dog', {before}])")
+    assert max(ends, default=0) < 60, "it stopped before its end"
+    expect(page.page.locator(".sepme-curve")).to_be_hidden()
+
+    state = values(page, "SepME_Eraser")
+    server.stop()
+    page.page.get_by_label("on: dog").uncheck()
+    server.start()
+    page.page.wait_for_timeout(1500)
+    wait_for_rows(page, [("cat", "ready"), ("dog", "off")])
+    assert values(page, "SepME_Eraser") | {"rows": ""} == state | {"rows": ""}
+    assert page.run()["status"]["status_str"] == "success"
+    wait_for_rows(page, [("cat", "ready"), ("dog", "off")])
     assert ours(page) == []

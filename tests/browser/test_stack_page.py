@@ -1,73 +1,73 @@
 """A stack of files, built with keys and mouse; and the library beside it."""
 
 import json
+import shutil
 
 import pytest
 from playwright.sync_api import expect
+from torchvision.transforms.functional import to_pil_image
+
+from demo.pictures import training_pictures
+from demo.vocabulary import OBJECTS
+from tests.browser.graphs import (
+    LABELS,
+    add_stack,
+    ours,
+    reopen,
+    values,
+    wait_for_labels,
+    written,
+)
 
 pytestmark = pytest.mark.browser
 
-FILES = ["shelf/cat.safetensors", "shelf/dog.safetensors", "shelf/rocket.safetensors"]
-ADD = """(text) => {
-    app.graph.clear();
-    const node = LiteGraph.createNode("SepME_LoadStack");
-    node.pos = [400, 250];
-    app.graph.add(node);
-    node.widgets[0].value = text;
+
+# Reports every stretch of work of one script that is long enough to be felt.
+WATCH = """() => {
+    window.slow = [];
+    new PerformanceObserver((list) => {
+        for (const frame of list.getEntries())
+            for (const script of frame.scripts) slow.push([script.sourceURL, script.duration]);
+    }).observe({ type: "long-animation-frame" });
 }"""
-TEXT = """() => app.graph.nodes.find((node) => node.type === "SepME_LoadStack").widgets[0].value"""
-SET = """(text) => {
-    app.graph.nodes.find((node) => node.type === "SepME_LoadStack").widgets[0].value = text;
-}"""
-LABELS = ".sepme-row:not([hidden]) .sepme-label"
+BUSY = "const end = performance.now() + 300; while (performance.now() < end);"
+MOST_MILLISECONDS = 200
 
 
-@pytest.fixture(scope="module")
-def shelf(server, base_directory):
-    """Three increments in the library."""
-    if not (base_directory / "models" / "sepme" / FILES[0]).exists():
-        load = {"ckpt_name": "sepme_demo.safetensors"}
-        erase = {"model": ["1", 0], "clip": ["1", 1], "concepts": "cat\ndog\nrocket"}
-        save = {"stack": ["2", 1], "folder": "shelf", "overwrite": True}
-        server.run(
-            {
-                "1": {"class_type": "CheckpointLoaderSimple", "inputs": load},
-                "2": {"class_type": "SepME_Eraser", "inputs": erase},
-                "3": {"class_type": "SepME_Save", "inputs": save},
-            }
-        )
-    return FILES
+@pytest.fixture
+def lent(shelf, base_directory):
+    """The three increments in a folder of this test's own, with pictures beside them."""
+    library = base_directory / "models" / "sepme"
+    folder = library / "lent"
+    folder.mkdir()
+    pictures, objects, _ = training_pictures()
+    for file in shelf:
+        path = shutil.copy(library / file, folder)
+        number = objects.tolist().index(OBJECTS.index(folder.joinpath(path).stem))
+        to_pil_image(pictures[number]).save(folder.joinpath(path).with_suffix(".webp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
-def written(page):
-    return [(row["file"], row["on"]) for row in json.loads(page.script(TEXT))["rows"]]
+def settings(page):
+    return [(row["file"], row["on"]) for row in written(page)]
 
 
-def ours(page):
-    return [text for text in page.complaints if "sepme" in text.lower()]
+def text_of(page):
+    return values(page, "SepME_LoadStack")["rows"]
 
 
-def wait_for_labels(page, expected):
-    expect(page.page.locator(LABELS)).to_have_count(len(expected))
-    places = page.page.locator(".sepme-row:not([hidden])").evaluate_all(
-        """(rows) => rows
-            .sort((a, b) => a.getAttribute("aria-posinset") - b.getAttribute("aria-posinset"))
-            .map((row) => row.querySelector(".sepme-label").textContent)"""
-    )
-    assert places == expected
-
-
+@pytest.mark.tour
 def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf):
     page, (cat, dog, rocket) = either_page, shelf
-    page.script(ADD, "")
-    page.wait_for_nodes(1)
+    add_stack(page)
     adder = page.page.get_by_label("Add a file")
     for file in shelf:
         adder.fill(file)
         expect(page.page.locator(LABELS).filter(has_text=file)).to_be_visible()
     wait_for_labels(page, shelf)
     page.page.wait_for_timeout(500)
-    rows = json.loads(page.script(TEXT))["rows"]
+    rows = written(page)
     assert all(len(row["sha256"]) == 64 for row in rows)
     assert [row["erases"] for row in rows] == ["cat", "dog", "rocket"]
 
@@ -75,7 +75,7 @@ def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf)
     page.page.keyboard.press("Alt+ArrowUp")
     wait_for_labels(page, [dog, cat, rocket])
     page.page.keyboard.press("Space")  # the focus goes with the row
-    assert written(page) == [(dog, False), (cat, True), (rocket, True)]
+    assert settings(page) == [(dog, False), (cat, True), (rocket, True)]
     strength = page.page.get_by_label(f"strength: {cat}")
     strength.fill("9")
     strength.press("Enter")
@@ -90,6 +90,7 @@ def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf)
     page.page.mouse.up()
     wait_for_labels(page, [rocket, dog, cat])
 
+    page.picture("load-stack", ["SepME_LoadStack"])
     page.page.get_by_label("Filter").last.fill("DOG")
     wait_for_labels(page, [dog])
     page.page.get_by_label("Filter").last.fill("")
@@ -97,59 +98,99 @@ def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf)
     page.page.locator("[role=dialog] input").fill("evening")
     page.page.keyboard.press("Enter")
     page.page.get_by_label("All", exact=True).check()
-    assert written(page) == [(rocket, True), (dog, True), (cat, True)]
+    assert settings(page) == [(rocket, True), (dog, True), (cat, True)]
     page.page.get_by_label("Presets").select_option("evening")
-    assert written(page) == [(rocket, True), (dog, False), (cat, True)]
+    assert settings(page) == [(rocket, True), (dog, False), (cat, True)]
     page.page.locator(".sepme-row").filter(has_text=rocket).get_by_label("Remove").click()
     wait_for_labels(page, [dog, cat])
 
-    before = page.script(TEXT)
-    page.page.wait_for_timeout(1500)  # the page saves what is open after a while
-    page.open()
-    page.wait_for_nodes(1)
+    before = text_of(page)
+    reopen(page, n_nodes=1)
     wait_for_labels(page, [dog, cat])
-    assert page.script(TEXT) == before
+    assert text_of(page) == before
     assert ours(page) == []
 
 
 def test_text_that_cannot_be_read_is_shown_and_left_as_it_is(page, shelf):
     text = '{"version": 2, "rows": [{"file": "later"}]}'
-    page.script(ADD, text)
-    page.wait_for_nodes(1)
+    add_stack(page, text)
     expect(page.page.locator(".sepme-problem")).to_contain_text("version 2")
     page.page.get_by_label("All", exact=True).click(force=True)
-    assert page.script(TEXT) == text
+    assert text_of(page) == text
     field = page.page.locator(".sepme-panel textarea")
     assert field.input_value() == text
     field.fill("shelf/cat 0.5\nnowhere")
     wait_for_labels(page, ["shelf/cat", "nowhere"])
     expect(page.page.locator('[data-state="missing"]')).to_have_count(1)
-    assert page.script(TEXT) == "shelf/cat 0.5\nnowhere", "reading alone changes nothing"
+    assert text_of(page) == "shelf/cat 0.5\nnowhere", "reading alone changes nothing"
 
 
-def test_of_a_thousand_rows_only_the_visible_ones_exist(page, shelf):
-    page.script(ADD, "\n".join(f"many/row {n}x" for n in range(1000)))
-    page.wait_for_nodes(1)
-    assert 5 < page.page.locator(".sepme-row").count() < 40
+@pytest.fixture
+def many(lent):
+    """Five hundred files more."""
+    for number in range(500):
+        shutil.copy(lent / "cat.safetensors", lent / f"file {number}.safetensors")
+
+
+def slow_scripts(page):
+    """Our own stretches of work that were too long."""
+    found = page.script("() => slow")
+    return [url for url, ms in found if "/extensions/sepme/" in url and ms > MOST_MILLISECONDS]
+
+
+def test_of_a_thousand_rows_and_five_hundred_files_only_the_visible_ones_cost_time(page, many):
+    page.script(WATCH)
+    add_stack(page, "\n".join(f"many/row {n}x" for n in range(1000)))
+    rows = page.page.locator(".sepme-row")
+    assert 5 < rows.count() < 40
     page.page.locator(".sepme-list").evaluate("(list) => { list.scrollTop = 1e6; }")
     expect(page.page.get_by_text("many/row 999x")).to_be_visible()
     page.page.get_by_label("All", exact=True).uncheck()
-    assert not any(on for _, on in written(page))
+    assert not any(on for _, on in settings(page))
+    page.page.get_by_label("Filter").last.press_sequentially("row 99", delay=30)
+    expect(page.page.locator(LABELS)).to_have_count(11)
 
-
-def test_library_shows_adds_renames_and_throws_away(page, shelf, base_directory):
-    page.script(ADD, "")
-    page.wait_for_nodes(1)
     page.page.locator(".sepme-library-tab-button").click()
+    tab = page.page.locator(".sepme-library")
+    expect(tab.locator(".sepme-card:not([hidden])").first).to_be_visible()
+    assert 5 < tab.locator(".sepme-card").count() < 40
+    for _ in range(5):
+        tab.locator(".sepme-list").evaluate("(list) => { list.scrollTop += 8000; }")
+        page.page.wait_for_timeout(50)
+    tab.get_by_label("Filter").press_sequentially("file 49", delay=30)
+    expect(tab.locator(".sepme-card:not([hidden])")).to_have_count(11)
+    tab.get_by_label("Refresh").click()
+    page.page.wait_for_timeout(500)
+    assert slow_scripts(page) == []
+
+    page.page.route(
+        "**/extensions/sepme/busy.js",
+        lambda route: route.fulfill(body=BUSY, content_type="text/javascript"),
+    )
+    page.script("() => import('/extensions/sepme/busy.js')")
+    page.page.wait_for_timeout(500)
+    assert len(slow_scripts(page)) == 1, "what takes too long would have been seen"
+    assert ours(page) == []
+
+
+@pytest.mark.tour
+def test_library_shows_adds_renames_and_throws_away(page, lent, base_directory):
+    add_stack(page, "lent/cat\nlent/dog 0.5 0-0.8\nlent/rocket off")
+    page.page.locator(".sepme-library-tab-button").click()
+    tab = page.page.locator(".sepme-library")
+    tab.get_by_label("Filter").fill("lent")
     cards = page.page.locator(".sepme-card:not([hidden])")
-    page.page.locator(".sepme-library").get_by_label("Filter").fill("shelf rocket")
+    expect(cards).to_have_count(3)
+    page.picture("library")
+    tab.get_by_label("Filter").fill("lent rocket")
     expect(cards).to_have_count(1)
+    add_stack(page)
     cards.get_by_label("Add").click()
     page.wait_for_nodes(2)
     loader = "() => app.graph.nodes.find((node) => node.type === 'SepME_Load').widgets[0].value"
-    assert page.script(loader) == FILES[2]
+    assert page.script(loader) == "lent/rocket.safetensors"
     cards.drag_to(page.page.get_by_label("Add a file"))
-    assert written(page) == [(FILES[2], True)]
+    assert settings(page) == [("lent/rocket.safetensors", True)]
     cards.get_by_label("Rename").click()
     page.page.locator("[role=dialog] input").fill("rocket two")
     page.page.keyboard.press("Enter")
@@ -157,74 +198,71 @@ def test_library_shows_adds_renames_and_throws_away(page, shelf, base_directory)
     cards.get_by_label("Delete").click()
     page.page.locator("[role=dialog]").get_by_role("button", name="Delete").click()
     expect(cards).to_have_count(0)
-    folder = base_directory / "models" / "sepme"
-    assert (folder / "trash").is_dir()
-    assert not (folder / "shelf" / "rocket two.safetensors").exists()
+    trash = base_directory / "models" / "sepme" / "trash"
+    assert (trash / "lent" / "rocket two.safetensors").exists()
+    assert not (lent / "rocket two.safetensors").exists()
     assert ours(page) == []
+    shutil.rmtree(trash)
 
 
-# A workflow as it is shared: a stack that is applied, and looked at.
-SHARED = """(rows) => {
-    app.graph.clear();
-    const add = (type, x) => {
-        const node = LiteGraph.createNode(type);
-        node.pos = [x, 200];
-        app.graph.add(node);
-        return node;
-    };
-    const loader = add("CheckpointLoaderSimple", 0);
-    const stack = add("SepME_LoadStack", 800);
-    const apply = add("SepME_Apply", 1200);
-    const text = add("CLIPTextEncode", 1600);
-    const preview = add("PreviewAny", 1200);
-    preview.pos[1] = 600;
-    stack.widgets[0].value = JSON.stringify({version: 1, rows});
-    loader.connect(0, apply, "model");
-    stack.connect(0, apply, "stack");
-    loader.connect(1, text, "clip");
-    stack.connect(1, preview, 0);
-}"""
-# The general list is hundreds of captions to encode: minutes on a busy machine without GPU.
-SHORT = """() => {
-    const set = app.graph.nodes.find((node) => node.type === "SepME_Concepts");
-    set.widgets.find((widget) => widget.name === "preserve_list").value = "none";
-    return set.widgets.find((widget) => widget.name === "concepts").value;
-}"""
-
-
-def states(page):
-    shown = page.page.locator(".sepme-row:not([hidden]) .sepme-state")
-    return shown.all_inner_texts()
-
-
-def test_a_shared_workflow_says_what_is_missing_and_computes_it_again(either_page, shelf):
-    page = either_page
-    rows = [
-        {"file": shelf[0], "sha256": "0" * 64},
-        {"file": "theirs/fish.safetensors", "erases": "fish -> house"},
-        {"file": "theirs/guitar.safetensors"},
-    ]
-    page.script(SHARED, rows)
-    page.wait_for_nodes(5)
-    wait_for_labels(page, [row["file"] for row in rows])
-    expect(page.page.locator('[data-state="missing"]')).to_have_count(2)
-    again = page.page.get_by_role("button", name="Compute again")
-    expect(again).to_be_visible()
-    page.screenshot("shared-missing")
-    entry = page.run()
-    assert entry["status"]["status_str"] == "error"
-    told = dict(entry["status"]["messages"])["execution_error"]["exception_message"]
-    assert "row 2, 'theirs/fish.safetensors'" in told
-    assert "'fish -> house'" in told
-    page.page.keyboard.press("Escape")
+def test_file_that_is_gone_or_another_is_told_in_its_row_and_a_folder_that_is_locked_too(
+    page, lent, base_directory
+):
+    add_stack(page)
+    adder = page.page.get_by_label("Add a file")
+    for name in ("cat", "dog", "rocket"):
+        adder.fill(f"lent/{name}.safetensors")
+        expect(page.page.locator(LABELS).filter(has_text=name)).to_be_visible()
+    expect_states(page, ["waiting"] * 3)
     page.page.wait_for_timeout(500)
+    before = written(page)
+    assert all(len(row["sha256"]) == 64 for row in before)
 
-    again.click()
-    page.wait_for_nodes(6)
-    expect(again).to_be_hidden()
-    assert states(page) == ["replaced", "waiting", "waiting"]
-    assert page.script(SHORT) == "cat\nfish -> house\nguitar"
+    (lent / "cat.safetensors").unlink()
+    shutil.copy(lent / "rocket.safetensors", lent / "dog.safetensors")
+    page.page.locator(".sepme-library-tab-button").click()
+    expect_states(page, ["missing", "waiting", "waiting"])
+    page.page.get_by_label("on: lent/cat").uncheck()
+    page.script(REPORT)
     assert page.run()["status"]["status_str"] == "success"
-    expect(page.page.locator('[data-state="computed"]')).to_have_count(2)
-    assert states(page) == ["replaced", "computed", "computed"]
+    expect_states(page, ["off", "replaced", "doubled"])
+    told = page.page.locator('[data-state="replaced"] .sepme-state').get_attribute("title")
+    assert "another file" in told
+    assert written(page) == [before[0] | {"on": False}, *before[1:]]
+
+    (base_directory / "models" / "sepme" / "trash").write_text("in the way")
+    card = page.page.locator(".sepme-card").filter(has_text="lent/rocket")
+    card.get_by_label("Delete").click()
+    page.page.locator("[role=dialog]").get_by_role("button", name="Delete").click()
+    page.page.wait_for_timeout(500)
+    assert any("could not be changed" in text for text in page.warnings())
+    assert (lent / "rocket.safetensors").exists()
+    (base_directory / "models" / "sepme" / "trash").unlink()
+
+    # Whoever runs the tests may be one whom no permission stops: the page is told so instead.
+    page.page.route("**/sepme/library", lock)
+    page.page.locator(".sepme-library").get_by_label("Refresh").click()
+    note = page.page.locator(".sepme-library .sepme-problem")
+    expect(note).to_contain_text("read-only")
+    expect(card.get_by_label("Delete")).to_be_disabled()
+    expect(card.get_by_label("Rename")).to_be_disabled()
+    expect(card.get_by_label("Add")).to_be_enabled()
     assert ours(page) == []
+
+
+REPORT = """() => {
+    const preview = LiteGraph.createNode("PreviewAny");
+    preview.pos = [1000, 250];
+    app.graph.add(preview);
+    app.graph.nodes.find((node) => node.type === "SepME_LoadStack").connect(1, preview, 0);
+}"""
+
+
+def lock(route):
+    answer = route.fetch()
+    route.fulfill(response=answer, json=json.loads(answer.text()) | {"writable": False})
+
+
+def expect_states(page, states):
+    shown = page.page.locator(".sepme-row:not([hidden]) .sepme-state")
+    expect(shown).to_have_text(states, timeout=60_000)

@@ -1,0 +1,101 @@
+"""Graphs of our nodes in the page, and how their rows look."""
+
+import json
+
+from playwright.sync_api import expect
+
+LABELS = ".sepme-row:not([hidden]) .sepme-label"
+STATES = ".sepme-row:not([hidden]) .sepme-state"
+# A checkpoint, the Eraser, and its report; the settings are the Eraser's. The general list is
+# hundreds of captions to encode: minutes on a busy machine without GPU.
+ERASER = """(settings) => {
+    app.graph.clear();
+    const add = (type, x) => {
+        const node = LiteGraph.createNode(type);
+        node.pos = [x, 0];
+        app.graph.add(node);
+        return node;
+    };
+    const loader = add("CheckpointLoaderSimple", 0);
+    const eraser = add("SepME_Eraser", 350);
+    const preview = add("PreviewAny", 850);
+    for (const [name, value] of Object.entries({ preserve_list: "none", ...settings }))
+        eraser.widgets.find((widget) => widget.name === name).value = value;
+    loader.connect(0, eraser, 0);
+    loader.connect(1, eraser, 1);
+    eraser.connect(2, preview, 0);
+}"""
+STACK = """(text) => {
+    app.graph.clear();
+    const node = LiteGraph.createNode("SepME_LoadStack");
+    node.pos = [400, 250];
+    app.graph.add(node);
+    node.widgets[0].value = text;
+}"""
+WIDGETS = """(type) => Object.fromEntries(app.graph.nodes
+    .find((node) => node.type === type).widgets
+    .map((widget) => [widget.name, widget.value]))"""
+# What the server tells of the rows, from here on.
+LISTEN = """() => {
+    window.told = [];
+    const api = window.comfyAPI.api.api;
+    for (const name of ["sepme.row", "sepme.progress", "execution_interrupted"])
+        api.addEventListener(name, ({detail}) => told.push({name, ...detail}));
+}"""
+
+
+def add_eraser(page, concepts, **settings):
+    """Shows a graph that erases, and types the concepts into whichever field there is."""
+    page.script(ERASER, settings)
+    page.wait_for_nodes(3)
+    type_concepts(page, concepts)
+
+
+def type_concepts(page, text):
+    page.page.locator("textarea:visible:not(.sepme-panel textarea)").first.fill(text)
+
+
+def add_stack(page, text=""):
+    """Shows a stack of files alone."""
+    page.script(STACK, text)
+    page.wait_for_nodes(1)
+
+
+def values(page, node_type):
+    """Values of a node's widgets by name."""
+    return page.script(WIDGETS, node_type)
+
+
+def written(page):
+    """The rows that a stack's widget holds."""
+    return json.loads(values(page, "SepME_LoadStack")["rows"])["rows"]
+
+
+def wait_for_rows(page, expected):
+    """Until the rows have these names and states, in the order in which they stand."""
+    states = page.page.locator(STATES)
+    expect(states).to_have_text([state for _, state in expected], timeout=90_000)
+    assert page.page.locator(LABELS).all_inner_texts() == [name for name, _ in expected]
+
+
+def wait_for_labels(page, expected):
+    """Until the rows have these names; they may have been moved."""
+    expect(page.page.locator(LABELS)).to_have_count(len(expected))
+    places = page.page.locator(".sepme-row:not([hidden])").evaluate_all(
+        """(rows) => rows
+            .sort((a, b) => a.getAttribute("aria-posinset") - b.getAttribute("aria-posinset"))
+            .map((row) => row.querySelector(".sepme-label").textContent)"""
+    )
+    assert places == expected
+
+
+def reopen(page, n_nodes):
+    """Reloads the page, as soon as it has saved what is open in it."""
+    page.page.wait_for_timeout(1500)
+    page.open()
+    page.wait_for_nodes(n_nodes)
+
+
+def ours(page):
+    """What the page complains about that is about us."""
+    return [text for text in page.complaints if "sepme" in text.lower()]
