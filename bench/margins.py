@@ -189,7 +189,7 @@ def run(  # noqa: PLR0913
         "concepts": len(names),
         "refused": refused,
         "directions": round(sum(len(p.basis) for p in plans) / n, 2),
-        "surviving": round(sum(p.surviving for p in plans) / n, 3),
+        "surviving": round(sum(p.directions.surviving for p in plans) / n, 3),
         "margin": round(sum(p.dead_zone.margin for p in plans) / n, 3),
     }
     return told | summary(found), found

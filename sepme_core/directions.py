@@ -52,7 +52,14 @@ class Capacity:
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """Where a concept may be changed; the fields are those of `Plan`."""
+    """Where a concept may be changed.
+
+    Args:
+        basis: `[n_basis, d_text]` float64, orthonormal.
+        surviving: share of the concept's energy that the protected prompts leave visible.
+        energy_kept: share of that which `basis` holds.
+        neighbour: the concept most parallel to this one, and the cosine between them.
+    """
 
     basis: Tensor
     capacity: Capacity

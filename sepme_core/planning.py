@@ -16,13 +16,7 @@ from .concepts import Concept, ConceptSet
 from .config import BasisConfig
 from .dead_zone import DeadZone, choose_dead_zone
 from .denoiser import OnStep, Progress
-from .directions import (
-    Capacity,
-    Directions,
-    exact_directions,
-    separate,
-    separated_directions,
-)
+from .directions import Directions, exact_directions, separate, separated_directions
 from .embeddings import (
     RESOLUTION,
     EncodedPrompt,
@@ -49,23 +43,20 @@ class Plan:
     Args:
         prompts: the concept's own, each with its anchor.
         protected: every prompt it must leave alone.
-        furthest: those of them that reach furthest into `basis`.
-        basis: `[n_basis, d_text]` float64, orthonormal.
-        surviving: share of the concept's energy that the protected prompts leave visible.
-        energy_kept: share of that which `basis` holds.
-        neighbour: the concept most parallel to this one, and the cosine between them.
+        furthest: those of them that reach furthest into the directions.
     """
 
     concept: Concept
     prompts: list[AnchoredPrompt]
     protected: list[EncodedPrompt]
     furthest: list[EncodedPrompt]
-    basis: Tensor
+    directions: Directions
     dead_zone: DeadZone
-    capacity: Capacity
-    surviving: float
-    energy_kept: float
-    neighbour: tuple[str, float] = ("", 0.0)
+
+    @property
+    def basis(self) -> Tensor:
+        """`[n_basis, d_text]` float64, orthonormal."""
+        return self.directions.basis
 
     @property
     def encoded(self) -> list[EncodedPrompt]:
@@ -110,8 +101,11 @@ def make_plans(
     bases = [found[c.name].basis for c in chosen]
     peaks = peak_components(list(encoded.values()), bases)
     ordinary = _ordinary(moment, bases)
+    plan = partial(
+        _plan, concepts=concepts, encode=encode, config=config, dtype=dtype, encoded=encoded
+    )
     return [
-        _plan(concepts, c, encode, config, dtype, found[c.name], encoded, peaks[:, i], ordinary[i])
+        plan(c, directions=found[c.name], peaks=peaks[:, i], ordinary=ordinary[i])
         for i, c in enumerate(chosen)
     ]
 
@@ -138,13 +132,14 @@ def _ordinary(moment: Moment | None, bases: Sequence[Tensor]) -> list[float]:
 
 
 def _plan(  # noqa: PLR0913
-    concepts: ConceptSet,
     concept: Concept,
+    *,
+    concepts: ConceptSet,
     encode: TextEncoder,
     config: BasisConfig,
     dtype: torch.dtype,
-    found: Directions,
     encoded: Mapping[str, EncodedPrompt],
+    directions: Directions,
     peaks: Tensor,
     ordinary: float,
 ) -> Plan:
@@ -153,10 +148,10 @@ def _plan(  # noqa: PLR0913
     reach = dict(zip(encoded, peaks.tolist(), strict=True))
     protected = {t: reach[t] for t in concepts.protected_from(concept) if t not in own}
     shown = {p.text: reach[p.text] for p in prompts}
-    _sharpen(protected, max(protected.values()), encoded, found.basis)
-    _sharpen(shown, min(shown.values()), encoded, found.basis)
+    _sharpen(protected, max(protected.values()), encoded, directions.basis)
+    _sharpen(shown, min(shown.values()), encoded, directions.basis)
     with _refusal(concepts, concept, encode):
-        zone = _dead_zone(shown, protected, found.basis, config, dtype, ordinary)
+        zone = _dead_zone(shown, protected, directions.basis, config, dtype, ordinary)
     anchors = encode([p.anchored for p in prompts])
     furthest = sorted(protected, key=protected.__getitem__, reverse=True)[:_N_FURTHEST]
     return Plan(
@@ -164,12 +159,8 @@ def _plan(  # noqa: PLR0913
         [AnchoredPrompt(encoded[p.text], a) for p, a in zip(prompts, anchors, strict=True)],
         [encoded[t] for t in protected],
         [encoded[t] for t in furthest],
-        found.basis,
+        directions,
         zone,
-        found.capacity,
-        found.surviving,
-        found.energy_kept,
-        found.neighbour,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .concepts import quoted
+from .directions import Directions
 from .erase import Erasure
-from .planning import Plan
 
 __all__ = ["NARROW_MARGIN", "report"]
 
@@ -44,13 +44,13 @@ def _block(erasure: Erasure) -> list[str]:
 def _directions(erasure: Erasure) -> list[str]:
     plan, leak = erasure.plan, erasure.leak
     assert plan is not None and leak is not None
-    zone, room = plan.dead_zone, plan.capacity
+    zone, found, room = plan.dead_zone, plan.directions, plan.directions.capacity
     lines = [
         f"- protects {len(plan.protected)} prompts: {room.used} of {room.width} directions used, "
         f"{room.left} left; a protected token has at most {room.truncated:.2g} of its length "
         "outside them",
-        f"- acts in {len(plan.basis)} directions; {plan.surviving:.1%} of the concept is out of "
-        f"sight of the protected ones, {plan.energy_kept:.1%} of that is kept{_alike(plan)}",
+        f"- acts in {len(plan.basis)} directions; {found.surviving:.1%} of the concept is out of "
+        f"sight of the protected ones, {found.energy_kept:.1%} of that is kept{_alike(found)}",
         f"- dead zone {zone.threshold:.3g}: protected tokens reach {zone.largest_protected:.3g} "
         f"({quoted(zone.nearest)}), the concept's own at least {zone.smallest_concept:.3g}; "
         f"margin {zone.margin:.3g}",
@@ -71,8 +71,8 @@ def _directions(erasure: Erasure) -> list[str]:
     return lines
 
 
-def _alike(plan: Plan) -> str:
-    name, cosine = plan.neighbour
+def _alike(found: Directions) -> str:
+    name, cosine = found.neighbour
     return f"; most alike is {name!r} (cosine {cosine:.2f})" if name else ""
 
 

@@ -126,7 +126,7 @@ def test_reduced_and_truncated_bases_are_small_and_the_full_one_is_not(protectio
     (erasure,) = run("", config=config)
     plan = erasure.plan
     assert plan is not None
-    free = 64 - plan.capacity.used
+    free = 64 - plan.directions.capacity.used
     assert len(plan.basis) == free if protection == "full" else len(plan.basis) <= 4 < free
     assert plan.dead_zone.largest_protected < plan.dead_zone.threshold
     assert plan.dead_zone.threshold < plan.dead_zone.smallest_concept
@@ -286,7 +286,7 @@ def test_rounded_prompts_keep_their_exact_protection_and_a_small_basis(dtype, pr
     (erasure,) = run("", denoiser=denoiser, config=config, dtype=dtype)
     plan = erasure.plan
     assert plan is not None and erasure.leak is not None
-    assert plan.capacity.used <= run("", config=config)[0].plan.capacity.used
+    assert plan.directions.capacity.used <= run("", config=config)[0].plan.directions.capacity.used
     assert erasure.leak.exact == 0
     branch = StackBranch(Stack.of([erasure.increment]))
     for prompt in CONCEPTS.protected_from(CONCEPTS["cat"]):

@@ -62,11 +62,12 @@ def test_dead_zone_lies_where_all_prompts_say_whatever_else_is_chosen(protection
 def test_capacity_says_what_is_used_and_the_bound_holds_for_every_protected_token():
     encoder = ToyEncoder(0.2)
     for plan in plans(encoder=encoder):
-        assert plan.capacity.used + plan.capacity.left == plan.capacity.width == 64
-        assert 0 < plan.surviving <= 1 and 0 < plan.energy_kept <= 1
+        found, room = plan.directions, plan.directions.capacity
+        assert room.used + room.left == room.width == 64
+        assert 0 < found.surviving <= 1 and 0 < found.energy_kept <= 1
         assert len(plan.basis) <= CONFIG.max_basis
-    looser = plans(encoder=encoder, config=replace(CONFIG, tolerance=0.4))[0].capacity
-    tighter = plans(encoder=encoder, config=replace(CONFIG, tolerance=0.05))[0].capacity
+    looser = plans(encoder=encoder, config=replace(CONFIG, tolerance=0.4))[0].directions.capacity
+    tighter = plans(encoder=encoder, config=replace(CONFIG, tolerance=0.05))[0].directions.capacity
     assert looser.used < tighter.used
     assert looser.truncated > tighter.truncated
 
@@ -75,13 +76,13 @@ def test_more_protected_names_leave_less_of_a_concept():
     few = ConceptSet((Concept("cat"),), TEMPLATES, ("car",))
     many = replace(few, protected_concepts=tuple(f"thing{i}" for i in range(12)))
     (first,), (second,) = plans(few), plans(many)
-    assert second.capacity.used > first.capacity.used
-    assert second.surviving < first.surviving
+    assert second.directions.capacity.used > first.directions.capacity.used
+    assert second.directions.surviving < first.directions.surviving
 
 
 def test_most_alike_concept_is_named():
     concepts = ConceptSet((Concept("red cat"), Concept("rose")), TEMPLATES, ("red dog", "pizza"))
-    found = {p.concept.name: p.neighbour for p in plans(concepts)}
+    found = {p.concept.name: p.directions.neighbour for p in plans(concepts)}
     assert found["red cat"][0] == "red dog"
     assert found["red cat"][1] > found["rose"][1]
 
@@ -103,7 +104,7 @@ def test_two_concepts_that_mean_the_same_are_refused_with_both_named_and_what_to
 def test_word_shared_by_two_names_is_refused_or_told_apart_by_what_is_left():
     concepts = ConceptSet((Concept("apple pie"), Concept("rose")), TEMPLATES, ("apple",))
     plan = next(p for p in plans(concepts) if p.concept.name == "apple pie")
-    assert plan.neighbour[0] == "apple"
+    assert plan.directions.neighbour[0] == "apple"
     assert plan.dead_zone.margin > 0.1, "the pie is left"
     whole = replace(concepts, concepts=(Concept("apple"),), protected_concepts=("apple pie", "pie"))
     with pytest.raises(NotSeparableError, match="'apple' cannot be erased.*'.*apple pie.*'"):

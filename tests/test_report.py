@@ -30,13 +30,13 @@ def test_report_names_concept_method_anchor_ranks_margin_leak_and_cost():
     text, plan = report([erasure]), erasure.plan
     assert plan is not None
     assert text.startswith("van gogh: closed form, falls back to 'painting'")
-    used, free = plan.capacity.used, 64 - plan.capacity.used
+    used, free = plan.directions.capacity.used, 64 - plan.directions.capacity.used
     assert f"protects {len(plan.protected)} prompts: {used} of 64 directions used" in text
     assert f"{free} left" in text
     assert f"acts in {len(plan.basis)} directions" in text
     assert f"margin {plan.dead_zone.margin:.3g}" in text
     assert quoted(plan.dead_zone.nearest) in text
-    assert f"most alike is {plan.neighbour[0]!r}" in text
+    assert f"most alike is {plan.directions.neighbour[0]!r}" in text
     assert "leak on protected prompts: 0 exact" in text
     assert "0 denoiser evaluations" in text
 
@@ -46,7 +46,8 @@ def test_lonely_concept_is_alike_to_nothing_and_the_empty_prompt_is_said_in_word
     plan = erasure.plan
     assert plan is not None
     zone = replace(plan.dead_zone, nearest="")
-    text = report([replace(erasure, plan=replace(plan, neighbour=("", 0.0), dead_zone=zone))])
+    alone = replace(plan.directions, neighbour=("", 0.0))
+    text = report([replace(erasure, plan=replace(plan, directions=alone, dead_zone=zone))])
     assert "most alike" not in text
     assert "(the empty prompt)" in text
 

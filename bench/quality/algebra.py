@@ -88,9 +88,9 @@ def capacity(encode: TextEncoder, sizes: Sequence[int]) -> list[dict[str, Any]]:
                 {
                     "protection": protection,
                     "n": n,
-                    "used": plan.capacity.used,
-                    "width": plan.capacity.width,
-                    "surviving": plan.surviving,
+                    "used": plan.directions.capacity.used,
+                    "width": plan.directions.capacity.width,
+                    "surviving": plan.directions.surviving,
                     "margin": plan.dead_zone.margin,
                 }
             )

@@ -84,13 +84,14 @@ def _erased(
 
 def _told(erasures: Sequence[Erasure]) -> dict:
     plans = [e.plan for e in erasures if e.plan]
+    found = [p.directions for p in plans]
     leaks = [e.leak for e in erasures if e.leak]
     return {
         "ranks": [min(len(p.basis) for p in plans), max(len(p.basis) for p in plans)],
-        "used": max(p.capacity.used for p in plans),
-        "width": plans[0].capacity.width,
-        "truncated": round(plans[0].capacity.truncated, 3),
-        "surviving": [round(f(p.surviving for p in plans), 4) for f in (min, max)],
+        "used": max(d.capacity.used for d in found),
+        "width": found[0].capacity.width,
+        "truncated": round(found[0].capacity.truncated, 3),
+        "surviving": [round(f(d.surviving for d in found), 4) for f in (min, max)],
         "smallest_margin": round(min(p.dead_zone.margin for p in plans), 3),
         "leak_exact": max(leak.exact for leak in leaks),
         "leak_linear": max(leak.linear for leak in leaks),
