@@ -34,19 +34,20 @@ SHOW_ALL = """() => {
 }"""
 
 # Brings the nodes of some types into view, well legible, and gives the rectangle that they fill.
-FOCUS = """(types) => {
+FOCUS = """([types, at]) => {
     const { graph, canvas, ds } = app.canvas;
-    const nodes = graph.nodes.filter((node) => types.includes(node.type));
+    const all = graph.nodes.filter((node) => types.includes(node.type));
+    const nodes = at === null ? all : [all[at]];
     const boxes = nodes.map((node) => node.boundingRect);
     const left = Math.min(...boxes.map((box) => box[0])) - 12;
     const top = Math.min(...boxes.map((box) => box[1])) - 24;
     const width = Math.max(...boxes.map((box) => box[0] + box[2])) + 12 - left;
     const height = Math.max(...boxes.map((box) => box[1] + box[3])) + 12 - top;
     const view = canvas.getBoundingClientRect();
-    ds.scale = Math.min(1.4, (view.width - 420) / width, (view.height - 120) / height);
-    ds.offset = [400 / ds.scale - left, 100 / ds.scale - top];
+    ds.scale = Math.min(1.4, (view.width - 420) / width, (view.height - 150) / height);
+    ds.offset = [400 / ds.scale - left, 130 / ds.scale - top];
     app.canvas.setDirty(true, true);
-    const [x, y] = [view.left + 400, view.top + 100];
+    const [x, y] = [view.left + 400, view.top + 130];
     return { x, y, width: width * ds.scale, height: height * ds.scale };
 }"""
 
@@ -163,16 +164,19 @@ class ComfyPage:
         self.page.set_viewport_size(usual)
         return path
 
-    def picture(self, name: str, types: list[str] | None = None) -> Path:
+    def picture(self, name: str, types: list[str] | None = None, at: int | None = None) -> Path:
         """Saves a picture for the README's tour; see `launch.tour`.
 
         Args:
             name: what it shows.
             types: the nodes to show; by default the sidebar and what lies beside it.
+            at: which of them alone; by default all.
         """
         path = cache.folder("screenshots") / f"tour-{name}.png"
         clip = (
-            self.script(FOCUS, types) if types else {"x": 0, "y": 36, "width": 1100, "height": 620}
+            self.script(FOCUS, [types, at])
+            if types
+            else {"x": 0, "y": 36, "width": 1100, "height": 620}
         )
         self.page.wait_for_timeout(700)
         self.page.screenshot(path=path, clip=clip)
