@@ -89,15 +89,14 @@ def erase(
         )
     concepts, chosen = with_anchors(concepts, chosen, encode)
     run = _Run(
-        concepts,
-        encode,
-        weights,
-        config,
-        dtype,
-        provenance or Provenance(),
-        denoiser,
-        latents,
-        on_step,
+        concepts=concepts,
+        weights=weights,
+        config=config,
+        dtype=dtype,
+        provenance=provenance or Provenance(),
+        denoiser=denoiser,
+        latents=latents,
+        on_step=on_step,
     )
     if config.method == "unconstrained":
         return [run.unconstrained(concept) for concept in chosen]
@@ -109,25 +108,18 @@ def erase(
     return run.closed_form_and_refine(plans)
 
 
+@dataclass(frozen=True, eq=False)
 class _Run:
     """One call of `erase` with its inputs at hand."""
 
-    def __init__(  # noqa: PLR0913
-        self,
-        concepts: ConceptSet,
-        encode: TextEncoder,
-        weights: Mapping[str, Tensor],
-        config: EraseConfig,
-        dtype: torch.dtype,
-        provenance: Provenance,
-        denoiser: Denoiser | None,
-        latents: Tensor | None,
-        on_step: OnStep,
-    ) -> None:
-        self.concepts, self.encode, self.weights, self.config = concepts, encode, weights, config
-        self.dtype = dtype
-        self.provenance, self.latents, self.on_step = provenance, latents, on_step
-        self._denoiser = denoiser
+    concepts: ConceptSet
+    weights: Mapping[str, Tensor]
+    config: EraseConfig
+    dtype: torch.dtype
+    provenance: Provenance
+    denoiser: Denoiser | None
+    latents: Tensor | None
+    on_step: OnStep
 
     def closed_form_and_refine(self, plans: Sequence[Plan]) -> list[Erasure]:
         started = time.perf_counter()
@@ -266,8 +258,8 @@ class _Run:
         return used
 
     def _counting(self) -> CountingDenoiser:
-        assert self._denoiser is not None  # checked in `erase`
-        return CountingDenoiser(self._denoiser)
+        assert self.denoiser is not None  # checked in `erase`
+        return CountingDenoiser(self.denoiser)
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.config.seed)
