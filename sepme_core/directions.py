@@ -162,4 +162,4 @@ def exact_directions(
     basis = concept_basis(own, span)
     rows = null_space(kept, rtol) if config.protection == "full" else basis.rows
     capacity = Capacity(span.rank, own.shape[1], span.truncated)
-    return Directions(rows, capacity, basis.surviving, basis.energy_kept)
+    return Directions(rows, capacity, basis.surviving, energy_kept=1.0)

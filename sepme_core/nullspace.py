@@ -73,12 +73,10 @@ class Basis:
     Args:
         rows: `[n_basis, d_text]` float64, orthonormal.
         surviving: share of the concept's energy outside the protected span, in [0, 1].
-        energy_kept: share of that which the kept directions hold, in [0, 1].
     """
 
     rows: Tensor
     surviving: float
-    energy_kept: float
 
 
 def row_space(rows: Tensor, rtol: float = RANK_RTOL, absolute: float = 0.0) -> Span:
@@ -110,8 +108,8 @@ def null_space(rows: Tensor, rtol: float = RANK_RTOL) -> Tensor:
     return directions[rank:]
 
 
-def concept_basis(concept_rows: Tensor, protected: Span, *, energy: float = 1.0) -> Basis:
-    """The reduced basis: leading directions of a concept outside the protected span.
+def concept_basis(concept_rows: Tensor, protected: Span) -> Basis:
+    """The reduced basis: the directions of a concept outside the protected span.
 
     An increment acts on its concept only through these directions, so nothing is lost against the
     full null space, and tens of rows do the work of hundreds.
@@ -119,8 +117,6 @@ def concept_basis(concept_rows: Tensor, protected: Span, *, energy: float = 1.0)
     Args:
         concept_rows: `[n, d_text]` float64, weighted rows of the concept's prompts.
         protected: what must not be seen.
-        energy: share of the concept's remaining energy to keep, in (0, 1]; 1 keeps all of it.
-            Smaller keeps what the concept's phrasings have in common and drops their wording.
 
     Raises:
         NotSeparableError: nothing of the concept is left outside the protected span.
@@ -137,7 +133,5 @@ def concept_basis(concept_rows: Tensor, protected: Span, *, energy: float = 1.0)
             "without touching them. Protect fewer prompts, leave the templates empty, or use "
             "truncated protection."
         )
-    values = values[values > RANK_RTOL * values[0]]
-    held = values.square().cumsum(0) / values.square().sum()
-    n_basis = len(values) if energy >= 1 else int((held < energy).sum()) + 1
-    return Basis(directions[:n_basis], surviving, float(held[n_basis - 1]))
+    n_basis = int((values > RANK_RTOL * values[0]).sum())
+    return Basis(directions[:n_basis], surviving)

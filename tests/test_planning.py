@@ -72,6 +72,17 @@ def test_capacity_says_what_is_used_and_the_bound_holds_for_every_protected_toke
     assert looser.truncated > tighter.truncated
 
 
+def test_kept_energy_reaches_what_was_asked_with_as_few_directions_as_possible():
+    def kept(**changed):
+        (plan,) = plans(config=replace(CONFIG, **changed), chosen=[CONCEPTS["cat"]])
+        return plan.directions
+
+    for n_basis in range(1, CONFIG.max_basis + 1):
+        reached = kept(energy=1.0, max_basis=n_basis).energy_kept
+        assert len(kept(energy=reached - 1e-9).basis) == n_basis
+    assert reached - 1e-9 > kept(energy=1.0, max_basis=1).energy_kept
+
+
 def test_more_protected_names_leave_less_of_a_concept():
     few = ConceptSet((Concept("cat"),), TEMPLATES, ("car",))
     many = replace(few, protected_concepts=tuple(f"thing{i}" for i in range(12)))
