@@ -12,7 +12,7 @@ from ..sepme_core.increment import Stack
 from ..sepme_core.reseparate import reseparate, reseparation_report
 from . import host
 from .common import StackType, schema
-from .preserve import every_list
+from .preserve import every_list, list_stamp
 from .session import open_session
 
 __all__ = ["Separate"]
@@ -45,6 +45,11 @@ class Separate(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="What each increment lost."),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: object) -> str:
+        """Runs again when a list comes or changes that increments may have been made with."""
+        return list_stamp(None)
 
     @classmethod
     def execute(cls, stack: Stack, model: Any, clip: Any) -> io.NodeOutput:
