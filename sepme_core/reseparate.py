@@ -214,8 +214,18 @@ def _replaced(
 
 
 def reseparation_report(results: Sequence[Reseparated]) -> str:
-    """What each increment lost and how it stands now, one line each."""
-    return "\n".join(map(_line, results))
+    """What each increment lost and how it stands now, one line each; then the lists used."""
+    lists = set[str]().union(*(_digests(r.after) for r in results))
+    return "\n".join([*map(_line, results), f"Preserved ordinary captions: {_told(lists)}."])
+
+
+def _told(digests: set[str]) -> str:
+    """Preserve lists in words."""
+    general = {list_digest(general_captions())}
+    n_own = len(digests - general)
+    own = "your own list" if n_own == 1 else f"{n_own} lists of your own"
+    named = ["the general list"] * bool(digests & general) + [own] * bool(n_own)
+    return " and ".join(named) or "no list"
 
 
 def _line(result: Reseparated) -> str:

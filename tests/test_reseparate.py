@@ -12,7 +12,7 @@ from sepme_core.config import BasisConfig, EraseConfig, RefineConfig
 from sepme_core.erase import erase
 from sepme_core.errors import ConceptError, IncompatibleError
 from sepme_core.increment import Increment, Stack
-from sepme_core.preserve import list_digest
+from sepme_core.preserve import general_captions, list_digest
 from sepme_core.reseparate import concepts_of, reseparate, reseparation_report
 from tests.toy import TEMPLATES, ToyDenoiser, toy_increment
 
@@ -22,6 +22,7 @@ NAMES = ("cat", "dog", "rose", "van gogh", "violin")
 
 
 CAPTIONS = ("a street in the rain", "two people at a table", "an old map")
+GENERAL = list_digest(general_captions())
 
 
 def add(
@@ -139,19 +140,32 @@ def test_a_list_of_ones_own_is_found_again_and_one_that_is_gone_is_said():
     old = [add("cat", [], preserve=CAPTIONS), add("dog", [])]
     found = reseparate(old, ENCODE, WEIGHTS, preserve_lists=[("another",), CAPTIONS])
     assert {r.after.provenance.method["preserve"] for r in found} == {list_digest(CAPTIONS)}
-    assert "preserve list" not in reseparation_report(found)
+    *lines, used = reseparation_report(found).splitlines()
+    assert used.endswith("captions: your own list.")
+    assert "preserve list" not in "".join(lines)
     lost = reseparate(old, ENCODE, WEIGHTS)
     assert [r.after.provenance.method["preserve"] for r in lost] == ["", ""]
-    cat, dog = reseparation_report(lost).splitlines()
+    cat, dog, used = reseparation_report(lost).splitlines()
     assert "the preserve list it was made with is not in models/sepme/preserve" in cat
     assert "preserve list" not in dog
+    assert used.endswith("captions: no list.")
     assert not torch.equal(found[0].after.basis, lost[0].after.basis)
 
 
 def test_lists_that_came_together_are_found_again_the_next_time():
     lists = [CAPTIONS, ("a boat on a lake", "snow on a roof")]
     old = [add(n, [], preserve=p) for n, p in zip(("cat", "dog"), lists, strict=True)]
-    once = [r.after for r in reseparate(old, ENCODE, WEIGHTS, preserve_lists=lists)]
+    found = reseparate(old, ENCODE, WEIGHTS, preserve_lists=lists)
+    assert reseparation_report(found).endswith("captions: 2 lists of your own.")
+    once = [r.after for r in found]
     for again in reseparate(once, ENCODE, WEIGHTS, preserve_lists=lists):
         assert not again.without_its_list
         assert torch.equal(again.before.basis, again.after.basis)
+
+
+def test_report_says_when_the_general_list_stands_in_for_one_that_is_gone():
+    old = [add("cat", [], preserve=CAPTIONS), add("dog", [])]
+    made = replace(old[1].provenance, method=old[1].provenance.method | {"preserve": GENERAL})
+    found = reseparate([old[0], replace(old[1], provenance=made)], ENCODE, WEIGHTS)
+    assert [r.without_its_list for r in found] == [True, False]
+    assert reseparation_report(found).endswith("captions: the general list.")
