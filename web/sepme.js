@@ -58,7 +58,7 @@ function show(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ m
     getMinHeight: () => panel.minHeight,
   });
   widget.serialize = false;
-  node.setSize([WIDTH, node.size[1] + ROOM]);
+  node.setSize([WIDTH, node.size[1] + (made instanceof EraserPanel ? ROOM : 0)]);
   after(node, "onAdded", () => {
     panels.set(node, made);
     if (made instanceof StackPanel) library.listen(panel.refreshSoon);

@@ -61,6 +61,13 @@ def add_stack(page, text=""):
     page.wait_for_nodes(1)
 
 
+def open_library(page):
+    """Opens the sidebar's list of files; newer pages name its button in another place."""
+    name = "sepme-library-tab-button"
+    page.page.locator(f".{name}, [data-testid={name}]").click()
+    return page.page.locator(".sepme-library")
+
+
 def values(page, node_type):
     """Values of a node's widgets by name."""
     return page.script(WIDGETS, node_type)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.graphs import add_eraser, ours, wait_for_rows
+from tests.browser.graphs import add_eraser, open_library, ours, wait_for_rows
 
 pytestmark = pytest.mark.browser
 
@@ -91,7 +91,7 @@ def illegible(page, palette):
 
 def test_rows_and_library_are_legible_in_light_and_dark(page, shelf):
     add_eraser(page, "\n".join(f"concept {number}" for number in range(len(STATES))))
-    page.page.locator(".sepme-library-tab-button").click()
+    open_library(page)
     page.page.get_by_label("on: concept 5").uncheck()
     page.page.wait_for_timeout(1000)
     page.script(TELL, STATES)

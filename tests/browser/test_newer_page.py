@@ -14,6 +14,17 @@ from launch.errors import SetupError
 from launch.page import comfy_page
 from launch.server import Server
 from launch.workflow import to_prompt
+from tests.browser.graphs import (
+    add_eraser,
+    add_stack,
+    open_library,
+    ours,
+    reopen,
+    type_concepts,
+    values,
+    wait_for_rows,
+    written,
+)
 from tests.browser.test_blueprint import check_blueprint
 
 pytestmark = pytest.mark.browser
@@ -83,7 +94,7 @@ def test_examples_open_without_a_warning(newer_page):
         newer_page.open_workflow(file, n_nodes(file))
         assert newer_page.warnings() == []
         assert newer_page.errors() == []
-        assert [text for text in newer_page.complaints if "sepme" in text.lower()] == []
+        assert ours(newer_page) == []
 
 
 def test_example_runs_and_shows_its_pictures(newer_page):
@@ -96,3 +107,31 @@ def test_example_runs_and_shows_its_pictures(newer_page):
 
 def test_the_blueprint_is_found_by_search_and_erases(newer_page):
     check_blueprint(newer_page)
+
+
+def test_rows_are_typed_switched_saved_and_opened_again(newer_page):
+    page = newer_page.page
+    add_eraser(newer_page, "cat\ndog, hound")
+    wait_for_rows(newer_page, [("cat", "new"), ("dog, hound", "unreadable")])
+    type_concepts(newer_page, "cat\ndog")
+    assert newer_page.run()["status"]["status_str"] == "success"
+    wait_for_rows(newer_page, [("cat", "ready"), ("dog", "ready")])
+    page.get_by_label("on: dog").uncheck()
+    assert newer_page.run()["status"]["status_str"] == "success"
+    rows = [("cat", "ready"), ("dog", "off")]
+    wait_for_rows(newer_page, rows)
+    state = values(newer_page, "SepME_Eraser")
+    reopen(newer_page, n_nodes=3)
+    wait_for_rows(newer_page, rows)
+    assert values(newer_page, "SepME_Eraser") == state
+
+    add_stack(newer_page)
+    open_library(newer_page)
+    card = page.locator(".sepme-card:not([hidden])").first
+    file = card.locator("span").inner_text()
+    card.drag_to(page.get_by_label("Add a file"))
+    wait_for_rows(newer_page, [(file, "waiting")])
+    page.get_by_label(f"strength: {file}").fill("0.5")
+    page.keyboard.press("Enter")
+    assert [(row["file"], row["strength"]) for row in written(newer_page)] == [(file, 0.5)]
+    assert ours(newer_page) == []

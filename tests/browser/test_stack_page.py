@@ -12,6 +12,7 @@ from demo.vocabulary import OBJECTS
 from tests.browser.graphs import (
     LABELS,
     add_stack,
+    open_library,
     ours,
     reopen,
     values,
@@ -150,8 +151,7 @@ def test_of_a_thousand_rows_and_five_hundred_files_only_the_visible_ones_cost_ti
     page.page.get_by_label("Filter").last.press_sequentially("row 99", delay=30)
     expect(page.page.locator(LABELS)).to_have_count(11)
 
-    page.page.locator(".sepme-library-tab-button").click()
-    tab = page.page.locator(".sepme-library")
+    tab = open_library(page)
     expect(tab.locator(".sepme-card:not([hidden])").first).to_be_visible()
     assert 5 < tab.locator(".sepme-card").count() < 40
     for _ in range(5):
@@ -176,8 +176,7 @@ def test_of_a_thousand_rows_and_five_hundred_files_only_the_visible_ones_cost_ti
 @pytest.mark.tour
 def test_library_shows_adds_renames_and_throws_away(page, lent, base_directory):
     add_stack(page, "lent/cat\nlent/dog 0.5 0-0.8\nlent/rocket off")
-    page.page.locator(".sepme-library-tab-button").click()
-    tab = page.page.locator(".sepme-library")
+    tab = open_library(page)
     tab.get_by_label("Filter").fill("lent")
     cards = page.page.locator(".sepme-card:not([hidden])")
     expect(cards).to_have_count(3)
@@ -220,7 +219,7 @@ def test_file_that_is_gone_or_another_is_told_in_its_row_and_a_folder_that_is_lo
 
     (lent / "cat.safetensors").unlink()
     shutil.copy(lent / "rocket.safetensors", lent / "dog.safetensors")
-    page.page.locator(".sepme-library-tab-button").click()
+    open_library(page)
     expect_states(page, ["missing", "waiting", "waiting"])
     page.page.get_by_label("on: lent/cat").uncheck()
     page.script(REPORT)
