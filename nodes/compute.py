@@ -174,7 +174,15 @@ class Compute(io.ComfyNode):
         with host.computing(), host.memory_explained(method):
             session = open_session(model, clip, known)
             erasures = compute(
-                session, clip, concepts, chosen, config, resolution, host.NodeProgress(), latent
+                session,
+                clip,
+                concepts,
+                chosen,
+                config,
+                resolution,
+                host.NodeProgress(),
+                latent,
+                beside=known.concepts if known else (),
             )
         text = report(erasures) + _notes(erasures)
         log.info("SepME\n%s", text)

@@ -24,12 +24,15 @@ def compute(  # noqa: PLR0913
     resolution: int,
     progress: host.NodeProgress,
     latent: dict[str, Any] | None = None,
+    *,
+    beside: Sequence[Concept] = (),
 ) -> list[Erasure]:
     """One increment for each chosen concept, on the host's loaded model.
 
     Args:
         resolution: of the pictures that methods which train draw, in pixels.
         latent: pictures of the concept to train on instead of drawn ones.
+        beside: what else is erased, or may be switched on.
     """
     denoiser = latents = None
     if config.method != "closed form":
@@ -43,6 +46,7 @@ def compute(  # noqa: PLR0913
         session.encode,
         session.weights,
         config,
+        beside=beside,
         dtype=session.dtype,
         provenance=session.provenance,
         denoiser=denoiser,
@@ -54,4 +58,4 @@ def compute(  # noqa: PLR0913
 
 def protecting(concepts: ConceptSet, known: Stack | None) -> ConceptSet:
     """The same set, which also protects the concepts of increments that are in use."""
-    return concepts.also_protecting(e.increment.concept for e in (known or Stack()).entries)
+    return concepts.also_protecting((known or Stack()).concepts)

@@ -131,6 +131,7 @@ def compute_missing(  # noqa: PLR0913
                 config=kept.config,
                 resolution=resolution,
                 progress=progress,
+                beside=(*(row.concept for row in rows), *known.concepts),
             )
             for concept, result in _results(missing, run, kept.config):
                 kept.keep(concept, result)

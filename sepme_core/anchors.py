@@ -17,7 +17,10 @@ __all__ = ["check_anchors_stay", "with_anchors"]
 
 
 def with_anchors(
-    concepts: ConceptSet, chosen: Sequence[Concept], encode: TextEncoder
+    concepts: ConceptSet,
+    chosen: Sequence[Concept],
+    encode: TextEncoder,
+    beside: Sequence[Concept] = (),
 ) -> tuple[ConceptSet, list[Concept]]:
     """The same concepts with every `NEAREST` replaced by a name.
 
@@ -25,15 +28,17 @@ def with_anchors(
     Nearest is the largest cosine between the mean embeddings of the names' words, after what all
     names have in common is taken off.
 
+    Args:
+        beside: what else is erased, or may be switched on: no candidates.
     Raises:
         ConceptError: nothing that stays could serve, or an anchor names what is erased beside it.
     """
     check_anchors_stay(chosen)
     if all(c.anchor != NEAREST for c in chosen):
         return concepts, list(chosen)
-    gone = {name_key(n) for c in chosen for n in c.names}
-    candidates = [c.name for c in concepts.concepts if name_key(c.name) not in gone]
-    candidates += concepts.protected_concepts
+    gone = {name_key(n) for c in (*chosen, *beside) for n in c.names}
+    known = [*(c.name for c in concepts.concepts), *concepts.protected_concepts]
+    candidates = [name for name in known if name_key(name) not in gone]
     if not candidates:
         raise ConceptError(
             f"The anchor {NEAREST!r} needs a concept that stays: list one under "

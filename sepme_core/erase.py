@@ -56,6 +56,7 @@ def erase(
     weights: Mapping[str, Tensor],
     config: EraseConfig,
     *,
+    beside: Sequence[Concept] = (),
     dtype: torch.dtype = torch.float32,
     provenance: Provenance | None = None,
     denoiser: Denoiser | None = None,
@@ -69,6 +70,7 @@ def erase(
         chosen: which of the concepts to erase; all others are protected from them.
         encode: prompts -> embeddings, rounded as the model will receive them.
         weights: of the text-only layers by module path, `[d_out, d_text]`.
+        beside: what else is erased, or may be switched on: nothing falls back to it unasked.
         dtype: in which the model receives prompts; says how large rounding is.
         provenance: family and fingerprints to store; protected prompts and method are filled in.
         denoiser: needed by every method but the closed form.
@@ -87,7 +89,7 @@ def erase(
             f"Pictures are given for {len(chosen)} concepts at once, but they show one. Name a "
             "single concept to erase, or leave the pictures away."
         )
-    concepts, chosen = with_anchors(concepts, chosen, encode)
+    concepts, chosen = with_anchors(concepts, chosen, encode, beside)
     run = _Run(
         concepts=concepts,
         weights=weights,

@@ -178,7 +178,12 @@ class Stack:
     @property
     def names(self) -> tuple[str, ...]:
         """Concept names, in order."""
-        return tuple(e.name for e in self.entries)
+        return tuple(c.name for c in self.concepts)
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """What the increments erase, in order."""
+        return tuple(e.increment.concept for e in self.entries)
 
     def __add__(self, other: Stack) -> Stack:
         """Both stacks; an increment that stands in both (by digest) is taken once, from `other`."""

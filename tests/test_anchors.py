@@ -41,6 +41,19 @@ def test_concept_that_stays_may_serve_and_one_that_goes_may_not():
     assert nearest_of(alone, "cat", "kitten") == {"cat": "car", "kitten": ""}
 
 
+def test_what_is_erased_beside_may_not_serve_either_by_any_of_its_names():
+    kitten, car = Concept("kitty", ("kitten",)), Concept("car")
+    known = ConceptSet((Concept("cat", anchor=NEAREST), car), (), ("kitten",))
+
+    def anchor(*beside: Concept) -> str:
+        return with_anchors(known, [known["cat"]], encode, beside)[1][0].anchor
+
+    assert anchor() == anchor(car) == "kitten"
+    assert anchor(kitten) == "car"
+    with pytest.raises(ConceptError, match="needs a concept that stays"):
+        anchor(kitten, car)
+
+
 def test_set_and_choice_agree_afterwards():
     concepts, chosen = with_anchors(CONCEPTS, CONCEPTS.concepts, encode)
     assert list(concepts.concepts) == chosen

@@ -7,6 +7,7 @@ from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import host
 from sepme_pack.nodes.compute import Compute
 from sepme_pack.nodes.host import running
+from sepme_pack.sepme_core.concepts import NEAREST, Concept, ConceptSet
 from sepme_pack.sepme_core.config import RefineConfig
 from sepme_pack.sepme_core.denoiser import Progress
 from sepme_pack.sepme_core.errors import ConceptError, IncompatibleError
@@ -140,3 +141,11 @@ def test_nobody_is_told_outside_of_a_node():
     PromptServer.instance.sent.clear()
     host.NodeProgress()(Progress("cat", 1, 2))
     assert PromptServer.instance.sent == []
+
+
+def test_nearest_is_none_of_the_known_increments_concepts(loaded, clip):
+    concepts = ConceptSet((Concept("cat", anchor=NEAREST), Concept("dog")), (), ("car",))
+    dog, *_ = run(loaded, clip, concepts, erase="dog")
+    for known, anchor in ((None, "dog"), (dog, "car")):
+        cat, *_ = run(loaded, clip, concepts, known=known)
+        assert cat.entries[0].increment.concept.anchor == anchor

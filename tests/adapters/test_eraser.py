@@ -255,6 +255,16 @@ def test_concepts_of_nodes_before_are_protected(folder, loaded, clip):
     assert [s.names for s in host.applied(both)] == [("cat", "rose")]
 
 
+@pytest.mark.parametrize("method", ["closed form", "refine"])
+def test_nearest_is_never_a_row_however_the_rows_are_switched_or_trained(
+    folder, loaded, clip, method
+):
+    rows = {"dog": {"on": method != "closed form"}}
+    given = {"protected_concepts": "car", "method": method}
+    _, stack, _ = run(loaded, clip, "cat -> nearest\ndog", rows, **given).result
+    assert stack.entries[0].increment.concept.anchor == "car"
+
+
 def test_training_takes_concepts_one_by_one_and_cancelling_keeps_what_is_finished(
     folder, loaded, clip, work, monkeypatch
 ):
