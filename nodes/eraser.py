@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from comfy_api.latest import io
@@ -15,7 +16,7 @@ from . import host
 from . import preserve as lists
 from .common import StackType, mode_input, schema, tell_strangers
 from .computing import protecting
-from .concept_rows import compute_missing, concept_rows, rows_report
+from .concept_rows import ConceptRow, compute_missing, concept_rows, rows_report
 from .kept import Kept
 from .last_run import Task
 from .rows import parse_rows
@@ -119,9 +120,11 @@ class Eraser(io.ComfyNode):
     ) -> bool | str:
         """Refuses text that cannot be read before anything runs; linked text is not known yet."""
         try:
+            given = parse_rows(rows or "")
             if concepts is not None:
-                check_anchors_stay(ConceptSet(parse_concepts(concepts)).concepts)
-            parse_rows(rows or "")
+                together = ConceptSet(parse_concepts(concepts)).concepts
+                if rows is not None:
+                    _check_anchors(concept_rows(together, given))
         except SepMEError as error:
             return str(error)
         return (None if preserve_list is None else lists.refusal(preserve_list)) or True
@@ -150,10 +153,11 @@ class Eraser(io.ComfyNode):
         known = sum(host.applied(model), Stack())
         task = Task.of(concepts, protected_concepts, preserve, preserve_list, method, resolution)
         merged, provenance = mode == "merged", identify(model, clip)
+        rows_now = concept_rows(parse_concepts(concepts), parse_rows(rows))
+        _check_anchors(rows_now)
         together, dtype = protecting(task.concepts, known), host.compute_dtype(model)
         kept = Kept(together, task.config, provenance, dtype, resolution)
         task.note(kept)
-        rows_now = concept_rows(parse_concepts(concepts), parse_rows(rows))
         found = compute_missing(model, clip, kept, rows_now, resolution, known, merged=merged)
         stack = Stack(tuple(row.entry for row in found if row.entry))
         apply = host.apply_merged if merged else host.apply_exact
@@ -167,3 +171,8 @@ class Eraser(io.ComfyNode):
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}
         shown = {"sepme_rows": told, "sepme_report": [text], "sepme_model": [fits]}
         return io.NodeOutput(patched, stack, text, ui=shown)
+
+
+def _check_anchors(rows: Iterable[ConceptRow]) -> None:
+    """What is off may be drawn, also in the place of what is on."""
+    check_anchors_stay([row.concept for row in rows if row.row.on])

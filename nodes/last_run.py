@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..sepme_core.anchors import check_anchors_stay
 from ..sepme_core.concepts import (
     DEFAULT_TEMPLATES,
     ConceptSet,
@@ -70,7 +69,6 @@ class Task:
             parse_lines(protected_concepts),
             preserve=lists.captions(preserve_list, preserve),
         )
-        check_anchors_stay(together.concepts)
         return cls(together, EraseConfig(method=method), resolution)
 
     def note(self, kept: Kept) -> None:

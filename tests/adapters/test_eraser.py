@@ -302,7 +302,7 @@ def test_training_takes_concepts_one_by_one_and_cancelling_keeps_what_is_finishe
         ({"concepts": "cat\nCat"}, "'Cat' is given twice"),
         ({"concepts": "cat", "rows": "{"}, "no valid JSON"),
         ({"concepts": "cat", "preserve_list": "gone.txt"}, "'gone.txt' is not in models/sepme"),
-        ({"concepts": "cat -> dog\ndog"}, "'cat' falls back to 'dog', but 'dog' is erased, too"),
+        ({"concepts": "cat -> dog\ndog", "rows": ""}, "'dog' is erased, too"),
     ],
 )
 def test_what_cannot_be_read_is_refused_before_anything_runs(folder, given, message):
@@ -310,3 +310,14 @@ def test_what_cannot_be_read_is_refused_before_anything_runs(folder, given, mess
         raise ConceptError(str(Eraser.validate_inputs(**given)))
     assert Eraser.validate_inputs(**{"concepts": "cat", "rows": "gone off\ncat 0.5"}) is True
     assert Eraser.validate_inputs() is True  # linked: not known yet
+
+
+def test_another_row_may_be_the_anchor_while_it_is_off(folder, loaded, clip, work):
+    both = "cat -> dog\ndog"
+    for rows in ("dog off", "cat off", "dog off"):
+        assert Eraser.validate_inputs(concepts=both, rows=rows) is True
+        run(loaded, clip, both, rows)
+    assert told_before({"concepts": both}) == {"cat": "ready", "dog": "ready"}
+    with pytest.raises(ConceptError, match="'cat' falls back to 'dog', but 'dog' is erased, too"):
+        run(loaded, clip, both)
+    assert work["computed"] == ["cat", "dog"], "switching computes nothing again"
