@@ -105,7 +105,8 @@ class PaperConfig:
         _check_optimiser(self.learning_rate, self.max_steps, self.momentum)
         _check_counts(n_images=self.n_images, n_sampling_steps=self.n_sampling_steps)
         _check_positive(beta=self.beta)
-        _check_not_negative(l1=self.l1, tau=self.tau, min_steps=self.min_steps)
+        _check_not_negative(l1=self.l1, tau=self.tau)
+        _check_counts(0, min_steps=self.min_steps)
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ class RefineConfig:
     def __post_init__(self) -> None:
         _check_optimiser(self.learning_rate, self.max_steps, self.momentum)
         _check_positive(damping=self.damping)
-        _check_not_negative(residual=self.residual, tau=self.tau, min_steps=self.min_steps)
+        _check_not_negative(residual=self.residual, tau=self.tau)
+        _check_counts(0, min_steps=self.min_steps)
         _check_counts(
             n_strata=self.n_strata,
             n_trajectories=self.n_trajectories,
@@ -165,6 +167,7 @@ class EraseConfig:
 
     def __post_init__(self) -> None:
         _require("method", self.method in METHODS, self.method, ", ".join(METHODS))
+        _check_counts(0, seed=self.seed)
 
 
 def _check_optimiser(learning_rate: float, max_steps: int, momentum: float) -> None:
@@ -173,10 +176,10 @@ def _check_optimiser(learning_rate: float, max_steps: int, momentum: float) -> N
     _check_counts(max_steps=max_steps)
 
 
-def _check_counts(**counts: int) -> None:
+def _check_counts(least: int = 1, **counts: int) -> None:
     for name, count in counts.items():
         whole = isinstance(count, int)  # pyright: ignore[reportUnnecessaryIsInstance]
-        _require(name, whole and count >= 1, count, "a whole number of at least 1")
+        _require(name, whole and count >= least, count, f"a whole number of at least {least}")
 
 
 def _check_positive(**values: float) -> None:

@@ -55,7 +55,9 @@ def test_papers_settings_are_the_published_ones():
         (RefineConfig, "tau", -1.0, 0.0),
         (RefineConfig, "min_steps", -5, 0),
         (RefineConfig, "n_trajectories", 2.5, 2),
+        *((config, "min_steps", 2.5, 2) for config in (PaperConfig, RefineConfig)),
         (EraseConfig, "method", "magic", "refine"),
+        *((EraseConfig, "seed", bad, 0) for bad in (-1, 2.5, NAN)),
     ],
 )
 def test_setting_out_of_range_is_refused_by_name_with_what_was_expected(kind, name, bad, good):
