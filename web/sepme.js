@@ -87,6 +87,7 @@ function fit(/** @type {any} */ node) {
   const [width, height] = node.computeSize();
   if (node.size[0] < width || node.size[1] < height)
     node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+  app.canvas?.setDirty(true, true); // else the page lays it out with its next move only
 }
 
 function listen() {
