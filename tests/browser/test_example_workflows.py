@@ -34,13 +34,14 @@ def test_all_stories_are_told_once():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example_opens_without_a_warning_and_runs_in_the_page(page, name):
+def test_example_opens_without_a_warning_is_sent_as_converted_and_runs(page, name, object_info):
     nodes = saved(name)["nodes"]
     page.open_workflow(FILES[name], len(nodes))
     page.screenshot(f"{name}-opened")
     assert page.warnings() == []
     assert page.errors() == []
     assert page.complaints == []
+    assert declared_only(page.script(PROMPT), object_info) == to_prompt(saved(name), object_info)
 
     entry = page.run()
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
@@ -53,13 +54,6 @@ def test_example_opens_without_a_warning_and_runs_in_the_page(page, name):
     page.screenshot(f"{name}-run")
     assert page.warnings() == []
     assert page.complaints == []
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_example_is_sent_by_the_page_as_the_converter_converts_it(page, name, object_info):
-    page.open_workflow(FILES[name], len(saved(name)["nodes"]))
-    by_page = declared_only(page.script(PROMPT), object_info)
-    assert by_page == to_prompt(saved(name), object_info)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
