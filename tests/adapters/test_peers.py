@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.judge import DemoJudge
-from bench.peers import fmn, peers, sepme_reference, training
+from bench.peers import concept_ablation, fmn, peers, sepme_reference, training
 from bench.peers.prompts import phrasings
 from bench.studio import Request, Studio
 from bench.tasks import OBJECTS_TASK
@@ -36,6 +36,7 @@ def cats(studio):
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(training, "N_STEPS", 8)
+    monkeypatch.setattr(concept_ablation, "N_PICTURES", 3)
     monkeypatch.setattr(sepme_reference, "MIN_STEPS", 60)
 
 
