@@ -78,6 +78,7 @@ _PLOTTED = {
     "scenes": "the scenes",
     "leaks": "leaks",
     "capacity": "capacity",
+    "scaling": "time and size",
 }
 
 

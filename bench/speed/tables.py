@@ -16,8 +16,9 @@ def summary(pieces: Pieces) -> list[str]:
     if overhead := pieces.get("speed/overhead"):
         lines.append(
             "- **While drawing**, exact increments add to a sampling step: "
-            f"{_share(overhead, 10)} with 10 of them, {_share(overhead, 50)} with 50 (all of them "
-            "acting; SD1.5's UNet, CPU). Merged ones are weights and add nothing."
+            f"{_share(overhead, 10)} with 10 of them, {_share(overhead, 50)} with 50, and to the "
+            f"first step of a drawing {_first(overhead, 10)} and {_first(overhead, 50)} (all of "
+            "them acting; SD1.5's UNet, CPU). Merged ones are weights and add nothing."
         )
     if scale := pieces.get("speed/scale"):
         told = ", ".join(f"{scale[f'SD1.5, {n}']['seconds']:.2g} s for {n}" for n in (1, 10, 100))
@@ -35,6 +36,11 @@ def summary(pieces: Pieces) -> list[str]:
 
 def _share(overhead: Mapping[str, Any], n: int) -> str:
     return f"{100 * overhead[f'exact {n}']['all act']['share']:.1f} %"
+
+
+def _first(overhead: Mapping[str, Any], n: int) -> str:
+    added = overhead[f"exact {n}"]["all act"]["first_step_adds"]
+    return f"{100 * added / overhead['step_seconds']:.1f} %"
 
 
 def tables(pieces: Pieces) -> dict[str, list[str]]:
