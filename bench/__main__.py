@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few pictures, to see that all works")
     parser.add_argument("--json", type=Path, help="the file to go on with")
     parser.add_argument("--only", action="append", metavar="GLOB", help="pieces of these names")
-    parser.add_argument("--seeds", type=int, help="pictures per concept and family (16, quick: 4)")
+    parser.add_argument("--seeds", type=int, help="pictures per concept and family (16, quick: 2)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--checkpoint", type=Path, help="your own SD 1.x, SD 2.x or SDXL")
     parser.add_argument("--prompts", type=Path, help="what to erase from it, see bench/README.md")

@@ -29,12 +29,14 @@ class Peer:
         source: paper and equations it follows.
         fit: prepares for a task; nothing of the studio's model is changed for good.
         trains: whether each new set of concepts takes a training of its own.
+        takes_minutes: whether preparing or a set takes minutes; left out of quick runs.
     """
 
     name: str
     source: str
     fit: Callable[[Studio, Task], Fitted]
     trains: bool = False
+    takes_minutes: bool = False
 
 
 def peers() -> dict[str, Peer]:

@@ -55,4 +55,10 @@ def _fit(studio: Studio, task: Task) -> Fitted:
     return without
 
 
-PEER = Peer("Concept Ablation", "arXiv:2303.13516, noise-based, trained for each set", _fit, True)
+PEER = Peer(
+    "Concept Ablation",
+    "arXiv:2303.13516, noise-based, trained for each set",
+    _fit,
+    trains=True,
+    takes_minutes=True,
+)

@@ -45,4 +45,6 @@ def _fit(studio: Studio, task: Task) -> Fitted:
     return without
 
 
-PEER = Peer("ESD-x", "arXiv:2303.07345 Eq. 7, trained for each set", _fit, trains=True)
+PEER = Peer(
+    "ESD-x", "arXiv:2303.07345 Eq. 7, trained for each set", _fit, trains=True, takes_minutes=True
+)

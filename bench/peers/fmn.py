@@ -89,4 +89,6 @@ def _watched(layers: Mapping[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
         yield seen
 
 
-PEER = Peer("Forget-Me-Not", "arXiv:2303.17591, trained for each set", _fit, trains=True)
+PEER = Peer(
+    "Forget-Me-Not", "arXiv:2303.17591, trained for each set", _fit, trains=True, takes_minutes=True
+)

@@ -34,4 +34,4 @@ def _fit(studio: Studio, task: Task) -> Fitted:
     return subsets(studio, task, stack_of(found), studio.host.apply_merged)
 
 
-PEER = Peer("SepME (paper)", "SRS-ME Eq. 24-37, separate", _fit)
+PEER = Peer("SepME (paper)", "SRS-ME Eq. 24-37, separate", _fit, takes_minutes=True)
