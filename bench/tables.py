@@ -48,7 +48,8 @@ one concept at a time.
 **What it says.** On this model most methods erase down to the floor and keep recognisable what
 shall stay, so H_o hardly tells them apart, and of the bare name some leave fewer pictures than
 ours. What no other method does: every picture that shall stay is the untouched model's, to the
-bit. (The paper's own procedure restores many bare names exactly, and few other pictures.)
+bit. (The paper's own procedure restores many bare names exactly, and few other pictures.) Erasing
+is no lock: who optimises a token for it gets a concept back from every method that was tried.
 """
 
 

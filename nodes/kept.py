@@ -27,7 +27,7 @@ __all__ = ["RECIPE", "Kept", "Refusal", "read_kept"]
 
 log = logging.getLogger(__name__)
 
-RECIPE = 1
+RECIPE = 2
 """To be raised when the same settings give other increments than before."""
 _MOST_IN_MEMORY = 64  # 25 MB on SD1
 _IN_MEMORY: OrderedDict[Path, Increment | Refusal] = OrderedDict()
