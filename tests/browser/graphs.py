@@ -39,7 +39,8 @@ WIDGETS = """(type) => Object.fromEntries(app.graph.nodes
 LISTEN = """() => {
     window.told = [];
     const api = window.comfyAPI.api.api;
-    for (const name of ["sepme.row", "sepme.progress", "execution_interrupted"])
+    const ends = ["execution_interrupted", "execution_success"];
+    for (const name of ["sepme.row", "sepme.progress", ...ends])
         api.addEventListener(name, ({detail}) => told.push({name, ...detail}));
 }"""
 
