@@ -94,7 +94,9 @@ def _run(arguments: argparse.Namespace) -> dict[str, Exception]:
                 failed[piece], word = error, "FAILED"
             bar.update()
             tqdm.write(f"{word}  {piece}")
-    print(f"\n{store.path}")
+    minutes = sum(store.seconds.get(piece, 0) for piece, _ in pieces) / 60
+    print(f"\nMeasuring took {minutes:.1f} minutes, earlier runs of this file included.")
+    print(store.path)
     for path in tables.report(store.path, bench.tasks) if store.pieces else ():
         print(path)
     return failed

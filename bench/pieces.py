@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.judge import ClipJudge, DemoJudge, Judge
-from bench.peers import Peer, peers
-from bench.quality import algebra, choices, cost, erasing, noise_level, paper, robustness, scenes
+from bench.peers import peers
+from bench.quality import algebra, choices, cost, erasing, paper, scenes
+from bench.quality.noise_level import NoiseLevel
 from bench.quality.pictures import Amount
+from bench.quality.robustness import Attacks
 from bench.studio import Studio
 from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task, from_file
 from demo.vocabulary import OBJECTS
@@ -86,16 +88,18 @@ class Bench:
 
     def quality(self) -> Iterator[Piece]:
         """The scenes, then what is known without drawing, then what takes long."""
-        tasks = list(self._judged())
-        for task, judge in tasks:
-            course = scenes.Scenes(
+        courses = [
+            scenes.Scenes(
                 self.studio, task, judge, self.amount, self.quick, self.pictures, self.on_batch
             )
+            for task, judge in self._judged()
+        ]
+        for course in courses:
             yield from course.pieces(peers())
-        for task, judge in tasks:
-            yield from self._algebra(task)
-            yield from self._choices(task, judge)
-            yield from self._attacks(task, judge)
+        for course in courses:
+            yield from self._algebra(course.task)
+            yield from self._choices(course.task, course.judge)
+        yield from self._attacks(courses[0])
         if not (self.quick or self.own):
             yield from self._served()
 
@@ -147,28 +151,23 @@ class Bench:
                 lambda v=variant: choices.measure(self.studio, task, judge, v),
             )
 
-    def _attacks(self, task: Task, judge: Judge) -> Iterator[Piece]:
-        """On the last erasable concept, in the state that all methods are drawn in.
+    def _attacks(self, course: scenes.Scenes) -> Iterator[Piece]:
+        """On the first task's last erasable concept, in the state that all methods are drawn in.
 
         They predict and learn through CLIP-L alone, so they are left out for other families.
         """
-        state = task.scenes["1"][-1]
-        for peer in () if self.quick or not self.studio.one_encoder else peers().values():
-            yield (
-                f"{task.name}/noise level/{peer.name}",
-                lambda p=peer: noise_level.measure(
-                    self.studio, task, self._changed(p, task), state
-                ),
-            )
-            yield (
-                f"{task.name}/robustness/{peer.name}",
-                lambda p=peer: robustness.measure(
-                    self.studio, judge, self._changed(p, task), task.erasable[-1], self.on_batch
-                ),
-            )
-
-    def _changed(self, peer: Peer, task: Task) -> Any:
-        return peer.fit(self.studio, task)(task.scenes["1"][-1])
+        if self.quick or not self.studio.one_encoder:
+            return
+        task = course.task
+        state, concept = task.scenes["1"][-1], task.erasable[-1]
+        noise_level = NoiseLevel(self.studio, task, state)
+        attacks = Attacks(self.studio, course.judge, concept, self.on_batch)
+        for peer in peers().values():
+            for name, measure in (("noise level", noise_level), ("robustness", attacks)):
+                yield (
+                    f"{task.name}/{name}/{peer.name}",
+                    lambda m=measure, p=peer: m.measure(course.model(p, state)),
+                )
 
     def _served(self) -> Iterator[Piece]:
         """Through a real server, as a user would; only on the demo model."""

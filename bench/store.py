@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ class Store:
         return self.content["pieces"]
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """How long finished pieces took, with what they share counted where it was first needed."""
+        return self.content.setdefault("seconds", {})
+
+    @property
     def pictures(self) -> Path:
         """A folder beside the file for pictures to look at."""
         return self.path.with_name(f"{self.path.stem} pictures")
@@ -64,8 +70,10 @@ class Store:
             OSError: the file cannot be written; what it held before is still there.
         """
         if name not in self.pieces:
+            started = time.perf_counter()
             # As it will be read, so that a fresh figure and a kept one are the same thing.
             self.pieces[name] = json.loads(json.dumps(measure()))
+            self.seconds[name] = round(time.perf_counter() - started, 1)
             self.write()
         return self.pieces[name]
 

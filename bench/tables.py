@@ -29,9 +29,9 @@ Pieces = Mapping[str, Any]
 
 _PROTOCOL = """## Results on the demo model
 
-Every method gets the same ten objects or eight styles and things and draws with the same seeds
-(euler, 20 steps, cfg 4) through ComfyUI's own sampler; the demo's classifier says what is on the
-pictures. *Name* is the bare name, *unseen* are phrasings that no method was given. ACC_e is how
+Every method gets the same ten objects, or four styles and two objects, and draws with the same
+seeds (euler, 20 steps, cfg 4) through ComfyUI's own sampler; the demo's classifier says what is on
+the pictures. *Name* is the bare name, *unseen* are phrasings that no method was given. ACC_e is how
 often an erased concept is still seen (lower is better); ACC_r one that was given back, ACC_s a
 protected one and ACC_g one that nobody listed are told for unseen phrasings. H_o, for unseen
 phrasings too, is the harmonic mean of 100 − ACC_e, ACC_s and ACC_g, where of ACC_e only counts what

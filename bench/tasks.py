@@ -134,7 +134,7 @@ STYLES_TASK = Task(
     "styles",
     erasable=("twemoji", "openmoji", "outline"),
     protected=("noto",),
-    unlisted=("cat", "car", "house", "rocket"),
+    unlisted=("cat", "house"),
     seen=("{} style", "a drawing in {} style", "a picture, {} style", "in the style of {}"),
     held_out=(
         "a cat in {} style",

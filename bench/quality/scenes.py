@@ -46,18 +46,19 @@ class Scenes:
         strips: Path,
         on_batch: Callable[[int], None],
     ) -> None:
-        self.studio, self.task, self.on_batch = studio, task, on_batch
-        self._judge, self._amount = judge, amount
+        self.studio, self.task, self.judge = studio, task, judge
+        self._amount, self.on_batch = amount, on_batch
         self._quick, self._strips = quick, strips
         self._galleries: dict[Amount, Gallery] = {}
-        self._fitted: dict[str, Fitted] = {}
+        self._fitted: dict[str, tuple[Fitted, float]] = {}
+        self._models: dict[tuple[str, State], tuple[Any, float]] = {}
 
     def pieces(self, peers: dict[str, Peer]) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Name and measurement of every piece; a state of all methods before the next state."""
         yield f"{self.task.name}/original", self.original
-        for state, amount, passing in self._states():
+        for number, (state, amount) in enumerate(self._states()):
             for peer in peers.values():
-                if not ((passing and peer.trains) or (self._quick and peer.takes_minutes)):
+                if not ((number and peer.trains) or (self._quick and peer.takes_minutes)):
                     piece = f"{self.task.name}/{named(state, self.task)}/{peer.name}"
                     yield piece, lambda s=state, a=amount, p=peer: self.state(s, a, p)
 
@@ -70,32 +71,41 @@ class Scenes:
 
     def state(self, state: State, amount: Amount, peer: Peer) -> dict[str, Any]:
         """A method in a state: time to get there, and what it draws then."""
-        fit = 0.0
-        if peer.name not in self._fitted:
-            started = time.perf_counter()
-            self._fitted[peer.name] = peer.fit(self.studio, self.task)
-            fit = time.perf_counter() - started
-        started = time.perf_counter()
-        model = self._fitted[peer.name](state)
-        change = time.perf_counter() - started
+        new = peer.name not in self._fitted
+        model, change = self._changed(peer, state)
+        fit = self._fitted[peer.name][1] if new else 0.0
         drawn, strip = measure(self._gallery(amount), model, self.on_batch)
         self._keep(f"{named(state, self.task)} - {peer.name}", strip)
         return {"fit_seconds": round(fit, 3), "change_seconds": round(change, 3)} | drawn
 
-    def _states(self) -> Iterator[tuple[State, Amount, bool]]:
+    def model(self, peer: Peer, state: State) -> Any:
+        """A method's model in a state; made once, since some take minutes."""
+        return self._changed(peer, state)[0]
+
+    def _changed(self, peer: Peer, state: State) -> tuple[Any, float]:
+        """With the seconds that it took to get there from a fitted method."""
+        if peer.name not in self._fitted:
+            self._fitted[peer.name] = _timed(lambda: peer.fit(self.studio, self.task))
+        if (peer.name, state) not in self._models:
+            fitted, _ = self._fitted[peer.name]
+            self._models[peer.name, state] = _timed(lambda: fitted(state))
+        return self._models[peer.name, state]
+
+    def _states(self) -> Iterator[tuple[State, Amount]]:
         """Some concepts given back, then all erased, then every other state in passing.
 
-        In passing: few pictures each, and only of methods that need no training for a state.
+        In passing there are few pictures each. Methods that are trained for each set of concepts
+        are drawn in the first of these states alone.
         """
         scene = self.task.scenes["1"]
-        yield scene[-1], self._amount, False
+        yield scene[-1], self._amount
         if self._quick:
             return
-        yield scene[0], self._amount, False
-        few = replace(self._amount, bare=2, seen=2, held_out=2, mixed=0)
+        yield scene[0], self._amount
+        few = replace(self._amount, bare=2, seen=0, held_out=2, mixed=0)
         for state in self.task.states():
             if state not in (scene[0], scene[-1]):
-                yield state, few, True
+                yield state, few
 
     def _keep(self, name: str, strip: np.ndarray) -> None:
         path = self._strips / f"{self.task.name} - {name}.png"
@@ -110,5 +120,11 @@ class Scenes:
 
     def _gallery(self, amount: Amount) -> Gallery:
         if amount not in self._galleries:
-            self._galleries[amount] = Gallery(self.studio, self.task, self._judge, amount)
+            self._galleries[amount] = Gallery(self.studio, self.task, self.judge, amount)
         return self._galleries[amount]
+
+
+def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
+    started = time.perf_counter()
+    made = make()
+    return made, time.perf_counter() - started
