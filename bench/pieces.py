@@ -166,7 +166,7 @@ class Bench:
             for name, measure in (("noise level", noise_level), ("robustness", attacks)):
                 yield (
                     f"{task.name}/{name}/{peer.name}",
-                    lambda m=measure, p=peer: m.measure(course.model(p, state)),
+                    lambda m=measure, p=peer: m.measure(course.model(p)),
                 )
 
     def _served(self) -> Iterator[Piece]:

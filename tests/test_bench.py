@@ -3,12 +3,15 @@
 import itertools
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bench.peers import Peer, peers
 from bench.quality.pictures import _mmd
+from bench.quality.scenes import FULL, Scenes
 from bench.quality.summary import harmonic_mean, summarise
 from bench.store import Store
 from bench.tables import DOCS, main, report
@@ -78,6 +81,41 @@ def test_finished_pieces_are_kept_and_not_measured_again(tmp_path):
     assert Store(path, STAMP).once("a", lambda: {"n": (1, 2)}) == {"n": [1, 2]}
     again = Store(path, STAMP)
     assert again.once("a", lambda: pytest.fail("measured again")) == {"n": [1, 2]}
+
+
+def test_how_long_a_piece_took_is_kept_with_it(tmp_path):
+    path = tmp_path / "results.json"
+    Store(path, STAMP).once("a", lambda: 1)
+    assert list(Store(path, STAMP).seconds) == ["a"]
+
+
+def test_every_method_is_drawn_in_one_state_and_those_that_do_not_train_in_all(tmp_path):
+    pieces = [name for name, _ in scenes_of(tmp_path).pieces(peers())]
+    shown = {peer: [p for p in pieces if p.endswith(f"/{peer}")] for peer in peers()}
+    last = "objects/car, pizza, guitar/"
+    for peer in peers().values():
+        expected = 1 if peer.trains else len(OBJECTS_TASK.states())
+        assert len(shown[peer.name]) == expected
+        assert f"{last}{peer.name}" in shown[peer.name]
+
+
+def test_the_model_that_is_attacked_is_computed_once(tmp_path):
+    calls = []
+
+    def fit(*_):
+        calls.append("fit")
+        return lambda state: calls.append(state)
+
+    course, peer = scenes_of(tmp_path), Peer("p", "", fit)
+    for _ in range(2):
+        course.model(peer)
+    assert calls == ["fit", frozenset(["car", "pizza", "guitar"])]
+
+
+def scenes_of(folder) -> Scenes:
+    """The scenes of objects, of which nothing is drawn."""
+    nobody: Any = None
+    return Scenes(nobody, OBJECTS_TASK, nobody, FULL, False, folder, lambda _: None)
 
 
 def test_a_piece_that_fails_takes_no_other_along(tmp_path):

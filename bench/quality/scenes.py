@@ -50,8 +50,8 @@ class Scenes:
         self._amount, self.on_batch = amount, on_batch
         self._quick, self._strips = quick, strips
         self._galleries: dict[Amount, Gallery] = {}
-        self._fitted: dict[str, tuple[Fitted, float]] = {}
-        self._models: dict[tuple[str, State], tuple[Any, float]] = {}
+        self._fitted: dict[str, Fitted] = {}
+        self._models: dict[str, Any] = {}
 
     def pieces(self, peers: dict[str, Peer]) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Name and measurement of every piece; a state of all methods before the next state."""
@@ -71,25 +71,22 @@ class Scenes:
 
     def state(self, state: State, amount: Amount, peer: Peer) -> dict[str, Any]:
         """A method in a state: time to get there, and what it draws then."""
-        new = peer.name not in self._fitted
-        model, change = self._changed(peer, state)
-        fit = self._fitted[peer.name][1] if new else 0.0
+        fit = 0.0
+        if peer.name not in self._fitted:
+            self._fitted[peer.name], fit = _timed(lambda: peer.fit(self.studio, self.task))
+        model, change = _timed(lambda: self._fitted[peer.name](state))
+        if state == self.task.scenes["1"][-1]:
+            self._models[peer.name] = model
         drawn, strip = measure(self._gallery(amount), model, self.on_batch)
         self._keep(f"{named(state, self.task)} - {peer.name}", strip)
         return {"fit_seconds": round(fit, 3), "change_seconds": round(change, 3)} | drawn
 
-    def model(self, peer: Peer, state: State) -> Any:
-        """A method's model in a state; made once, since some take minutes."""
-        return self._changed(peer, state)[0]
-
-    def _changed(self, peer: Peer, state: State) -> tuple[Any, float]:
-        """With the seconds that it took to get there from a fitted method."""
-        if peer.name not in self._fitted:
-            self._fitted[peer.name] = _timed(lambda: peer.fit(self.studio, self.task))
-        if (peer.name, state) not in self._models:
-            fitted, _ = self._fitted[peer.name]
-            self._models[peer.name, state] = _timed(lambda: fitted(state))
-        return self._models[peer.name, state]
+    def model(self, peer: Peer) -> Any:
+        """A method's model in the first scene's last state; made once, since some take minutes."""
+        if peer.name not in self._models:
+            fitted = self._fitted.get(peer.name) or peer.fit(self.studio, self.task)
+            self._models[peer.name] = fitted(self.task.scenes["1"][-1])
+        return self._models[peer.name]
 
     def _states(self) -> Iterator[tuple[State, Amount]]:
         """Some concepts given back, then all erased, then every other state in passing.
