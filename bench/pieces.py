@@ -154,7 +154,8 @@ class Bench:
     def _attacks(self, course: scenes.Scenes) -> Iterator[Piece]:
         """On the first task's last erasable concept, in the state that all methods are drawn in.
 
-        They predict and learn through CLIP-L alone, so they are left out for other families.
+        Methods that take minutes are left out. Attacks predict and learn through CLIP-L alone, so
+        there are none for other families.
         """
         if self.quick or not self.studio.one_encoder:
             return
@@ -162,7 +163,7 @@ class Bench:
         state, concept = task.scenes["1"][-1], task.erasable[-1]
         noise_level = NoiseLevel(self.studio, task, state)
         attacks = Attacks(self.studio, course.judge, concept, self.on_batch)
-        for peer in peers().values():
+        for peer in (p for p in peers().values() if not p.takes_minutes):
             for name, measure in (("noise level", noise_level), ("robustness", attacks)):
                 yield (
                     f"{task.name}/{name}/{peer.name}",

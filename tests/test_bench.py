@@ -89,12 +89,12 @@ def test_how_long_a_piece_took_is_kept_with_it(tmp_path):
     assert list(Store(path, STAMP).seconds) == ["a"]
 
 
-def test_every_method_is_drawn_in_one_state_and_those_that_do_not_train_in_all(tmp_path):
+def test_every_method_is_drawn_in_one_state_and_those_that_are_quick_in_all(tmp_path):
     pieces = [name for name, _ in scenes_of(tmp_path).pieces(peers())]
     shown = {peer: [p for p in pieces if p.endswith(f"/{peer}")] for peer in peers()}
     last = "objects/car, pizza, guitar/"
     for peer in peers().values():
-        expected = 1 if peer.trains else len(OBJECTS_TASK.states())
+        expected = 1 if peer.takes_minutes else len(OBJECTS_TASK.states())
         assert len(shown[peer.name]) == expected
         assert f"{last}{peer.name}" in shown[peer.name]
 

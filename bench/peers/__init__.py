@@ -28,14 +28,13 @@ class Peer:
         name: as in the tables.
         source: paper and equations it follows.
         fit: prepares for a task; nothing of the studio's model is changed for good.
-        trains: whether each new set of concepts takes a training of its own.
-        takes_minutes: whether preparing or a set takes minutes; left out of quick runs.
+        takes_minutes: whether preparing or a set takes minutes. Such a method is drawn in one
+            state alone, and not in quick runs.
     """
 
     name: str
     source: str
     fit: Callable[[Studio, Task], Fitted]
-    trains: bool = False
     takes_minutes: bool = False
 
 

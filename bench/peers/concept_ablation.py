@@ -59,6 +59,5 @@ PEER = Peer(
     "Concept Ablation",
     "arXiv:2303.13516, noise-based, trained for each set",
     _fit,
-    trains=True,
     takes_minutes=True,
 )

@@ -45,6 +45,4 @@ def _fit(studio: Studio, task: Task) -> Fitted:
     return without
 
 
-PEER = Peer(
-    "ESD-x", "arXiv:2303.07345 Eq. 7, trained for each set", _fit, trains=True, takes_minutes=True
-)
+PEER = Peer("ESD-x", "arXiv:2303.07345 Eq. 7, trained for each set", _fit, takes_minutes=True)

@@ -89,6 +89,4 @@ def _watched(layers: Mapping[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
         yield seen
 
 
-PEER = Peer(
-    "Forget-Me-Not", "arXiv:2303.17591, trained for each set", _fit, trains=True, takes_minutes=True
-)
+PEER = Peer("Forget-Me-Not", "arXiv:2303.17591, trained for each set", _fit, takes_minutes=True)

@@ -58,7 +58,7 @@ class Scenes:
         yield f"{self.task.name}/original", self.original
         for number, (state, amount) in enumerate(self._states()):
             for peer in peers.values():
-                if not ((number and peer.trains) or (self._quick and peer.takes_minutes)):
+                if not (peer.takes_minutes and (number or self._quick)):
                     piece = f"{self.task.name}/{named(state, self.task)}/{peer.name}"
                     yield piece, lambda s=state, a=amount, p=peer: self.state(s, a, p)
 
@@ -91,8 +91,8 @@ class Scenes:
     def _states(self) -> Iterator[tuple[State, Amount]]:
         """Some concepts given back, then all erased, then every other state in passing.
 
-        In passing there are few pictures each. Methods that are trained for each set of concepts
-        are drawn in the first of these states alone.
+        In passing there are few pictures each. Methods that take minutes are drawn in the first
+        of these states alone.
         """
         scene = self.task.scenes["1"]
         yield scene[-1], self._amount
