@@ -50,8 +50,10 @@ def grid(pieces: Pieces, strips: Path, task: Task) -> Figure | None:
         _label(axes[0, column], task, state)
         for row, name in enumerate(names, 1):
             path = _path(strips, task, state, name)
-            blank = np.full_like(untouched, 255)  # a method that was not drawn in this state
-            _show(axes[row, column], blank if path is None else np.asarray(Image.open(path)))
+            if path is None:
+                _say(axes[row, column], untouched, "takes minutes: drawn in one state alone")
+                continue
+            _show(axes[row, column], np.asarray(Image.open(path)))
             _frame_identical(axes[row, column], untouched, len(task.watched))
     for axis, name in zip(axes[:, 0], ["untouched", *names], strict=True):
         axis.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
@@ -71,6 +73,12 @@ def _show(axis: Any, strip: Any) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
+
+
+def _say(axis: Any, strip: Any, words: str) -> None:
+    """Words in the place of a strip."""
+    _show(axis, np.full_like(strip, 255))
+    axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color="#6b7280")
 
 
 def _frame_identical(axis: Any, untouched: Any, n_columns: int) -> None:
