@@ -17,7 +17,7 @@ from bench.quality.pictures import Amount, Gallery, measure
 from bench.studio import Studio
 from bench.tasks import State, Task
 
-__all__ = ["FULL", "QUICK", "Scenes", "named"]
+__all__ = ["FULL", "QUICK", "Scenes", "in_passing", "named"]
 
 FULL, QUICK = Amount(), Amount(bare=2, seen=0, held_out=2, mixed=2)
 
@@ -25,6 +25,11 @@ FULL, QUICK = Amount(), Amount(bare=2, seen=0, held_out=2, mixed=2)
 def named(state: State, task: Task) -> str:
     """A state as its concepts, in the task's order."""
     return ", ".join(name for name in task.erasable if name in state)
+
+
+def in_passing(state: State, task: Task) -> bool:
+    """Whether a state is drawn with few pictures: all but the first scene's first and last one."""
+    return state not in (task.scenes["1"][0], task.scenes["1"][-1])
 
 
 class Scenes:
@@ -48,6 +53,7 @@ class Scenes:
     ) -> None:
         self.studio, self.task, self.judge = studio, task, judge
         self._amount, self.on_batch = amount, on_batch
+        self._few = replace(amount, bare=2, seen=0, held_out=2, mixed=0)
         self._quick, self._strips = quick, strips
         self._galleries: dict[Amount, Gallery] = {}
         self._fitted: dict[str, Fitted] = {}
@@ -55,18 +61,21 @@ class Scenes:
 
     def pieces(self, peers: dict[str, Peer]) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Name and measurement of every piece; a state of all methods before the next state."""
-        yield f"{self.task.name}/original", self.original
+        yield f"{self.task.name}/original", lambda: self.original(self._amount)
+        if not self._quick:
+            yield f"{self.task.name}/original in passing", lambda: self.original(self._few)
         for number, (state, amount) in enumerate(self._states()):
             for peer in peers.values():
                 if not (peer.takes_minutes and (number or self._quick)):
                     piece = f"{self.task.name}/{named(state, self.task)}/{peer.name}"
                     yield piece, lambda s=state, a=amount, p=peer: self.state(s, a, p)
 
-    def original(self) -> dict[str, Any]:
-        """What the untouched model draws, and the floors."""
-        gallery = self._gallery(self._amount)
+    def original(self, amount: Amount) -> dict[str, Any]:
+        """What the untouched model draws, and the floors, of as many pictures as a state has."""
+        gallery = self._gallery(amount)
         found = gallery.floors(self.on_batch)
-        self._keep("original", gallery.strip(gallery.original(self.on_batch)[0]))
+        if amount == self._amount:
+            self._keep("original", gallery.strip(gallery.original(self.on_batch)[0]))
         return found
 
     def state(self, state: State, amount: Amount, peer: Peer) -> dict[str, Any]:
@@ -99,10 +108,9 @@ class Scenes:
         if self._quick:
             return
         yield scene[0], self._amount
-        few = replace(self._amount, bare=2, seen=0, held_out=2, mixed=0)
         for state in self.task.states():
-            if state not in (scene[0], scene[-1]):
-                yield state, few
+            if in_passing(state, self.task):
+                yield state, self._few
 
     def _keep(self, name: str, strip: np.ndarray) -> None:
         path = self._strips / f"{self.task.name} - {name}.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.quality.scenes import named
+from bench.quality.scenes import in_passing, named
 from bench.quality.summary import ROLES, Summary, summarise
 from bench.tasks import OBJECTS_TASK, STYLES_TASK, State, Task
 
@@ -33,7 +33,8 @@ FAMILY_WORDS = {"bare": "name", "seen": "seen", "held-out": "unseen"}
 def methods(pieces: Pieces, task: Task, state: State) -> dict[str, Summary]:
     """Every method that was drawn in a state, as it was."""
     before = f"{task.name}/{named(state, task)}/"
-    original = pieces.get(f"{task.name}/original")
+    untouched = "original in passing" if in_passing(state, task) else "original"
+    original = pieces.get(f"{task.name}/{untouched}")
     return {
         name.removeprefix(before): summarise(task, state, drawn, original)
         for name, drawn in pieces.items()
