@@ -11,6 +11,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -72,7 +73,6 @@ def _run(arguments: argparse.Namespace) -> dict[str, Exception]:
     default = f"{own.checkpoint.stem} {kind}.json" if own else f"{kind}.json"
     circumstances = stamp(own.told if own else "demo") | {"pictures": asdict(amount)}
     store = Store(arguments.json or cache.folder("bench") / default, circumstances)
-    failed: dict[str, Exception] = {}
     with tqdm(unit="piece", disable=not sys.stderr.isatty()) as bar:
         drawn = Counter()
 
@@ -80,25 +80,35 @@ def _run(arguments: argparse.Namespace) -> dict[str, Exception]:
             drawn.update(pictures=n)
             bar.set_postfix(drawn)
 
-        bench = Bench(amount, arguments.quick, store.pictures, on_batch, own)
-        pieces = [p for p in _pieces(bench, arguments.what) if _wanted(p[0], arguments.only)]
-        bar.reset(len(pieces))
-        for piece, measure in pieces:
-            bar.set_description(piece)
-            word = "kept" if piece in store.pieces else "done"
-            try:
-                store.once(piece, measure)
-            except OSError:
-                raise  # nothing could be kept
-            except Exception as error:  # noqa: BLE001  (the next one may do)
-                failed[piece], word = error, "FAILED"
-            bar.update()
-            tqdm.write(f"{word}  {piece}")
+        with closing(Bench(amount, arguments.quick, store.pictures, on_batch, own)) as bench:
+            tasks = bench.tasks
+            pieces = [p for p in _pieces(bench, arguments.what) if _wanted(p[0], arguments.only)]
+            failed = _measured(pieces, store, bar)
     minutes = sum(store.seconds.get(piece, 0) for piece, _ in pieces) / 60
     print(f"\nMeasuring took {minutes:.1f} minutes, earlier runs of this file included.")
     print(store.path)
-    for path in tables.report(store.path, bench.tasks) if store.pieces else ():
+    for path in tables.report(store.path, tasks) if store.pieces else ():
         print(path)
+    return failed
+
+
+def _measured(
+    pieces: list[tuple[str, Callable[[], Any]]], store: Store, bar: Any
+) -> dict[str, Exception]:
+    """Measures what the store does not hold; gives the pieces that failed."""
+    failed: dict[str, Exception] = {}
+    bar.reset(len(pieces))
+    for piece, measure in pieces:
+        bar.set_description(piece)
+        word = "kept" if piece in store.pieces else "done"
+        try:
+            store.once(piece, measure)
+        except OSError:
+            raise  # nothing could be kept
+        except Exception as error:  # noqa: BLE001  (the next one may do)
+            failed[piece], word = error, "FAILED"
+        bar.update()
+        tqdm.write(f"{word}  {piece}")
     return failed
 
 

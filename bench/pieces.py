@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from bench.judge import ClipJudge, DemoJudge, Judge
 from bench.peers import peers
-from bench.quality import algebra, choices, cost, erasing, paper, scenes
+from bench.quality import algebra, choices, erasing, scenes, trained
 from bench.quality.noise_level import NoiseLevel
 from bench.quality.pictures import Amount
 from bench.quality.robustness import Attacks
@@ -27,6 +28,7 @@ __all__ = ["Bench", "Own", "Piece"]
 
 Piece = tuple[str, Callable[[], Any]]
 SIZES = (1, 2, 4, 8, 16, 32, 64, 106)
+ATTACKED = ("SepME (exact)", "UCE", "SPEED")  # the others that are quick erase as the first does
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Bench:
     pictures: Path
     on_batch: Callable[[int], None] = field(default=lambda _: None)
     own: Own | None = None
+    _running: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Ends what was started."""
+        self._running.close()
 
     @cached_property
     def studio(self) -> Studio:
@@ -82,9 +89,11 @@ class Bench:
 
     @cached_property
     def server(self) -> Server:
-        """A server with a folder of its own: two on one folder clear each other's pictures."""
-        folder = Path(tempfile.mkdtemp(prefix="sepme-bench-"))
-        return Server(base_directory=comfyui.base_directory(folder, [checkpoint()]))
+        """A running server with a folder of its own: two on one clear each other's pictures."""
+        made = tempfile.TemporaryDirectory(prefix="sepme-bench-", ignore_cleanup_errors=True)
+        folder = Path(self._running.enter_context(made))
+        base = comfyui.base_directory(folder, [checkpoint()])
+        return self._running.enter_context(Server(base_directory=base))
 
     def quality(self) -> Iterator[Piece]:
         """The scenes, then what is known without drawing, then what takes long."""
@@ -164,10 +173,14 @@ class Bench:
         noise_level = NoiseLevel(self.studio, task, state)
         attacks = Attacks(self.studio, course.judge, concept, self.on_batch)
         for peer in (p for p in peers().values() if not p.takes_minutes):
-            for name, measure in (("noise level", noise_level), ("robustness", attacks)):
+            yield (
+                f"{task.name}/noise level/{peer.name}",
+                lambda p=peer: noise_level.measure(course.model(p)),
+            )
+            if peer.name in ATTACKED:
                 yield (
-                    f"{task.name}/{name}/{peer.name}",
-                    lambda m=measure, p=peer: m.measure(course.model(p)),
+                    f"{task.name}/robustness/{peer.name}",
+                    lambda p=peer: attacks.measure(course.model(p)),
                 )
 
     def _served(self) -> Iterator[Piece]:
@@ -175,14 +188,18 @@ class Bench:
         yield "erasing/floors", lambda: erasing.floors(self.server)
         for name in OBJECTS:
             yield f"erasing/accuracy/{name}", lambda o=name: erasing.accuracy(self.server, o)
-        for name in OBJECTS:
-            yield f"erasing/identity/{name}", lambda o=name: erasing.identity(self.server, o)
-        for name in OBJECTS:
-            yield (
-                f"erasing/identity_three/{name}",
-                lambda o=name: erasing.identity(self.server, o, protected=3),
-            )
-        for method in paper.RUNS:
-            yield f"erasing/paper/{method}", lambda m=method: paper.variant(self.server, m)
-        for method in cost.RUNS:
-            yield f"erasing/cost/{method}", lambda m=method: cost.measure(self.studio, m)
+        for kind, protected in (("identity", 9), ("identity_three", 3)):
+            for name in OBJECTS:
+                yield (
+                    f"erasing/{kind}/{name}",
+                    lambda o=name, n=protected: erasing.identity(
+                        self.server, o, self._untouched, n
+                    ),
+                )
+        training = trained.Trained(self.studio)
+        for method in trained.METHODS:
+            yield f"trained/{method}", lambda m=method: training.measure(m)
+
+    @cached_property
+    def _untouched(self) -> erasing.Drawn:
+        return erasing.one_each(self.server, OBJECTS)

@@ -120,8 +120,7 @@ _SECTIONS: dict[str, Callable[[Pieces, Sequence[Task]], list[str]]] = {
 _SERVED: dict[str, Callable[[Pieces], list[str]]] = {
     "Ten objects, one erased at a time, through a server": served.erased_alone,
     "Identical to the bit, through a server": served.identical,
-    "Methods of this pack that train: the cat of six objects": served.trained,
-    "Refine beside the paper's procedure, in one process": served.costs,
+    "Methods that follow the denoiser: the cat of six objects": served.trained,
 }
 
 

@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 import torch
 
 from bench.peers import Peer, peers
+from bench.pieces import Bench
+from bench.quality.erasing_tables import trained
 from bench.quality.pictures import _mmd
 from bench.quality.scenes import FULL, Scenes
 from bench.quality.summary import harmonic_mean, summarise
@@ -110,6 +114,33 @@ def test_the_model_that_is_attacked_is_computed_once(tmp_path):
     for _ in range(2):
         course.model(peer)
     assert calls == ["fit", frozenset(["car", "pizza", "guitar"])]
+
+
+def test_the_server_runs_when_it_is_first_needed_and_no_longer_than_the_bench(
+    tmp_path, monkeypatch
+):
+    told = []
+
+    class Recorded:
+        def __init__(self, base_directory):
+            self.base_directory = base_directory
+
+        def __enter__(self):
+            told.append("started")
+            return self
+
+        def __exit__(self, *_):
+            told.append("ended")
+
+    monkeypatch.setattr("bench.pieces.Server", Recorded)
+    monkeypatch.setattr("bench.pieces.checkpoint", lambda: tmp_path / "model.safetensors")
+    monkeypatch.setattr("bench.pieces.comfyui.base_directory", lambda folder, _: folder)
+    with closing(Bench(FULL, False, tmp_path)) as bench:
+        assert told == []
+        assert bench.server is bench.server and told == ["started"]
+        folder: Path = bench.server.base_directory
+        assert folder.is_dir()
+    assert told == ["started", "ended"] and not folder.exists()
 
 
 def scenes_of(folder) -> Scenes:
@@ -219,6 +250,30 @@ def test_tables_and_plots_of_what_is_there_are_written_beside_the_file(tmp_path)
     written = report(path, TASKS)
     assert written == [tmp_path / "own.md", tmp_path / "own pictures" / "scaling.png"]
     assert "420,000" in written[0].read_text()
+
+
+def test_methods_that_train_stand_beside_the_published_one():
+    def found(evaluations, stopped):
+        return {
+            "evaluations": evaluations,
+            "seconds": 3.0,
+            "steps": 7,
+            "stopped_by_its_rule": stopped,
+            "rho": [0.1, -0.3],
+            "pictures": 4,
+            "drawn": {"{}": 1, "a {}": 2},
+            "others_right": 19,
+            "others_identical": 18,
+            "others_pictures": 20,
+        }
+
+    ours = {"trained/refine": found(100, True)}
+    assert trained(ours) == []
+    *_, paper, refine = trained({"trained/paper separate": found(1000, False)} | ours)
+    assert paper == (
+        "| paper separate | 1000 | 3 | 7, the limit | 0.30 | 3 of 8 | 19 of 20 | 18 of 20 |"
+    )
+    assert refine.startswith("| refine | 100 (10 times fewer) | 3 | 7 |")
 
 
 def test_only_full_runs_on_the_demo_model_are_published(tmp_path):

@@ -8,6 +8,7 @@ without the name) draws on the untouched model: that is where it falls back to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy as np
 from demo.graphs import HELD_OUT, OBJECTS, Graph, objects_on, run
 from launch.server import Server
 
-__all__ = ["N_PICTURES", "PROMPTS", "Result", "accuracy", "floors", "identity"]
+__all__ = ["N_PICTURES", "PROMPTS", "Drawn", "Result", "accuracy", "floors", "identity", "one_each"]
 
 Result = dict[str, Any]
+Drawn = dict[tuple[str, str], np.ndarray]  # (object, template) -> its picture
 PROMPTS = ("{}", *HELD_OUT)
 N_PICTURES = 16  # a prompt, whatever the other pieces draw
 
@@ -50,24 +52,39 @@ def accuracy(server: Server, name: str) -> Result:
     return {t: objects_on(p).count(name) for t, p in zip(PROMPTS, drawn, strict=True)}
 
 
-def identity(server: Server, name: str, protected: int | None = None) -> Result:
-    """Which prompts of the other nine objects give bit-identical pictures, one seed, 8 steps.
+def one_each(server: Server, objects: Sequence[str], known: Sequence[str] = ()) -> Drawn:
+    """One picture of every phrasing of the objects, one seed, 8 steps.
+
+    Args:
+        known: concepts known together, of which the first is erased; none for the untouched model.
+    """
+    graph = Graph()
+    model = graph.model
+    if known:
+        model = graph.apply((graph.compute(graph.concepts(*known), erase=known[0]), 0))
+    wanted = [(o, t) for o in objects for t in PROMPTS]
+    nodes = [graph.draw(model, t.format(o), n=1, steps=8) for o, t in wanted]
+    return dict(zip(wanted, run(server, graph, *nodes, timeout=3600), strict=True))
+
+
+def identity(server: Server, name: str, untouched: Drawn, protected: int = 9) -> Result:
+    """Which prompts of the other nine objects give bit-identical pictures.
 
     What decides is the prompt alone: either no token of it is acted on, or every seed changes.
 
     Args:
         name: what is erased.
-        protected: how many others the concept set knows; None for all nine.
+        untouched: `one_each` of all objects.
+        protected: how many others the concept set knows.
     """
     number = OBJECTS.index(name)
     others = [OBJECTS[(number + 1 + i) % 10] for i in range(9)]
-    listed = others[:protected] if protected is not None else others
-    wanted = [(o, t) for o in others for t in PROMPTS]
-    untouched, drawn = (_pictures(server, known, wanted) for known in (None, (name, *listed)))
-    same = {key: np.array_equal(untouched[key], drawn[key]) for key in wanted}
+    listed, unlisted = others[:protected], others[protected:]
+    drawn = one_each(server, others, (name, *listed))
+    same = {key: np.array_equal(untouched[key], picture) for key, picture in drawn.items()}
     return {
         "listed": _count(same, listed),
-        "unlisted": _count(same, [o for o in others if o not in listed]),
+        "unlisted": _count(same, unlisted),
         "changed": [t.format(o) for (o, t), equal in same.items() if not equal],
     }
 
@@ -75,14 +92,3 @@ def identity(server: Server, name: str, protected: int | None = None) -> Result:
 def _count(same: dict[tuple[str, str], bool], objects: list[str]) -> list[int]:
     found = [equal for (o, _), equal in same.items() if o in objects]
     return [sum(found), len(found)]
-
-
-def _pictures(
-    server: Server, known: tuple[str, ...] | None, wanted: list[tuple[str, str]]
-) -> dict[tuple[str, str], np.ndarray]:
-    graph = Graph()
-    model = graph.model
-    if known:
-        model = graph.apply((graph.compute(graph.concepts(*known), erase=known[0]), 0))
-    nodes = [graph.draw(model, t.format(o), n=1, steps=8) for o, t in wanted]
-    return dict(zip(wanted, run(server, graph, *nodes, timeout=3600), strict=True))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.quality.erasing import N_PICTURES, PROMPTS
+from bench.quality.trained import REFERENCE
 
-__all__ = ["costs", "erased_alone", "identical", "trained"]
+__all__ = ["erased_alone", "identical", "trained"]
 
 Pieces = Mapping[str, Any]
 BARE = "{}"
@@ -62,44 +63,32 @@ def identical(pieces: Pieces) -> list[str]:
 
 
 def trained(pieces: Pieces) -> list[str]:
-    """Methods of this pack that follow the model's own predictions."""
-    rows = [
-        "| method | cat drawn | others | bit-identical | its own report |",
-        "|---|---|---|---|---|",
-    ]
-    for method, found in _of(pieces, "erasing/paper/").items():
-        block = found["report"].split("\n\n")[0].splitlines()
-        told = next((x for x in block if "steps," in x), "").strip("- ")
-        cost = next((x for x in block if x.startswith("- cost")), "").split(": ", 1)[-1]
-        rows.append(
-            f"| {method} | {found['cat']} of {found['pictures']} | "
-            f"{found['others_right']} of {found['others_pictures']} | "
-            f"{found['others_identical']} of 5 | {told}; {cost} |"
-        )
-    return rows if len(rows) > 2 else []
-
-
-def costs(pieces: Pieces) -> list[str]:
-    """Refine beside the paper's procedure, in one process."""
-    found = _of(pieces, "erasing/cost/")
-    if "paper separate" not in found:
+    """Methods that follow the denoiser, beside the paper's with its published settings."""
+    found = _of(pieces, "trained/")
+    paper = found.get(REFERENCE)
+    if not paper:
         return []
-    paper = found["paper separate"]
-    pictures = paper["pictures"] * len(paper["drawn"])
     rows = [
-        "| | evaluations of the denoiser | seconds | worst \\|ρ\\| afterwards | cats |",
-        "|---|---|---|---|---|",
+        "| | evaluations of the denoiser | seconds | steps | worst \\|ρ\\| afterwards | cats | "
+        "others right | bit-identical |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for method, result in found.items():
         figures = [
             _beside(result["evaluations"], paper["evaluations"], "fewer"),
             _beside(result["seconds"], paper["seconds"], "faster"),
+            f"{result['steps']}{'' if result['stopped_by_its_rule'] else ', the limit'}",
             f"{max(map(abs, result['rho'])):.2f}",
-            f"{sum(result['drawn'].values())} of {pictures}",
+            f"{sum(result['drawn'].values())} of {result['pictures'] * len(result['drawn'])}",
+            f"{result['others_right']} of {result['others_pictures']}",
+            f"{result['others_identical']} of {result['others_pictures']}",
         ]
         rows.append(f"| {method} | {' | '.join(figures)} |")
-    floor = sum(f["cat"] for f in pieces["erasing/floors"].values())
-    return [*rows, "", f"The floor of *cats* is {floor} of {pictures}."]
+    floors = pieces.get("erasing/floors")
+    if not floors:
+        return rows
+    floor = sum(f["cat"] for f in floors.values())
+    return [*rows, "", f"The floor of *cats* is {floor} of {N_PICTURES * len(PROMPTS)}."]
 
 
 def _beside(ours: float, reference: float, word: str) -> str:
