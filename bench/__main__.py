@@ -1,4 +1,4 @@
-"""`python run.py bench [quality|speed|all] [--quick]`: measures, and keeps what is finished.
+"""`python run.py bench [all|quality|speed|choices]`: measures, and keeps what is finished.
 
 Everything goes into one JSON file, piece by piece: ended and started again, it goes on where it
 was. `bench/README.md` describes the protocol and the file.
@@ -25,6 +25,8 @@ from bench.quality import scenes
 from bench.store import Store, stamp
 from launch import cache
 
+WHAT = ("all", "quality", "speed", "choices")
+
 
 def main() -> int:
     """Runs the pieces that the file does not hold yet; gives the exit code."""
@@ -45,7 +47,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["quality", "speed", "all"], default="all")
+    parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="all: no choices")
     parser.add_argument("--quick", action="store_true", help="few pictures, to see that all works")
     parser.add_argument("--json", type=Path, help="the file to go on with")
     parser.add_argument("--only", action="append", metavar="GLOB", help="pieces of these names")
@@ -58,6 +60,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.checkpoint and not (arguments.prompts and arguments.classifier):
         parser.error("--checkpoint needs --prompts and --classifier: see bench/README.md")
+    if arguments.checkpoint and arguments.what == "choices":
+        parser.error("choices compares settings on the demo model; leave --checkpoint away")
     return arguments
 
 
@@ -120,8 +124,8 @@ def _own(arguments: argparse.Namespace) -> Any:
 
 
 def _pieces(bench: Any, what: str) -> list[tuple[str, Callable[[], Any]]]:
-    found = [] if what == "speed" else list(bench.quality())
-    return found if what == "quality" else [*found, *bench.speed()]
+    kinds = ("quality", "speed") if what == "all" else (what,)
+    return [piece for kind in kinds for piece in getattr(bench, kind)()]
 
 
 def _wanted(name: str, patterns: list[str] | None) -> bool:

@@ -107,10 +107,18 @@ class Bench:
             yield from course.pieces(peers())
         for course in courses:
             yield from self._algebra(course.task)
-            yield from self._choices(course.task, course.judge)
         yield from self._attacks(courses[0])
         if not (self.quick or self.own):
             yield from self._served()
+
+    def choices(self) -> Iterator[Piece]:
+        """Settings beside each other, on the demo model: what the defaults were chosen by."""
+        for task, judge in self._judged():
+            for variant in choices.VARIANTS:
+                yield (
+                    f"{task.name}/choices/{variant}",
+                    partial(choices.measure, self.studio, task, judge, variant),
+                )
 
     def speed(self) -> Iterator[Piece]:
         """Time, memory and size, on models of real size with random weights."""
@@ -151,14 +159,6 @@ class Bench:
             )
         if task is OBJECTS_TASK and not self.quick:
             yield "capacity", lambda: algebra.capacity(self.studio.encode, SIZES)
-
-    def _choices(self, task: Task, judge: Judge) -> Iterator[Piece]:
-        """Settings beside each other; full runs on the demo model only."""
-        for variant in () if self.quick or self.own else choices.VARIANTS:
-            yield (
-                f"{task.name}/choices/{variant}",
-                lambda v=variant: choices.measure(self.studio, task, judge, v),
-            )
 
     def _attacks(self, course: scenes.Scenes) -> Iterator[Piece]:
         """On the first task's last erasable concept, in the state that all methods are drawn in.
