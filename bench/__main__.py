@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from bench import tables
 from bench.quality import scenes
-from bench.store import Store, stamp
+from bench.store import Store, accelerator, stamp
 from launch import cache
 
 WHAT = ("all", "quality", "speed", "choices")
@@ -75,7 +75,8 @@ def _run(arguments: argparse.Namespace) -> dict[str, Exception]:
     own = _own(arguments)
     kind = "quick" if arguments.quick else "results"
     default = f"{own.checkpoint.stem} {kind}.json" if own else f"{kind}.json"
-    circumstances = stamp(own.told if own else "demo") | {"pictures": asdict(amount)}
+    told = (own.told, accelerator() or "cpu") if own else ("demo",)
+    circumstances = stamp(*told) | {"pictures": asdict(amount)}
     store = Store(arguments.json or cache.folder("bench") / default, circumstances)
     with tqdm(unit="piece", disable=not sys.stderr.isatty()) as bar:
         drawn = Counter()

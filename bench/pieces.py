@@ -17,7 +17,8 @@ from bench.quality import algebra, choices, erasing, scenes, trained
 from bench.quality.noise_level import NoiseLevel
 from bench.quality.pictures import Amount
 from bench.quality.robustness import Attacks
-from bench.studio import Studio
+from bench.store import accelerator
+from bench.studio import CHANNELS_LAST, Studio
 from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task, from_file
 from demo.vocabulary import OBJECTS
 from launch import comfyui
@@ -84,7 +85,8 @@ class Bench:
     def studio(self) -> Studio:
         """The model in this process."""
         if self.own:
-            return Studio(self.own.checkpoint, self.own.resolution, batch=8)
+            given = self.own.checkpoint, self.own.resolution
+            return Studio(*given, batch=8, accelerator=bool(accelerator()))
         return Studio(checkpoint())
 
     @cached_property
@@ -93,7 +95,10 @@ class Bench:
         made = tempfile.TemporaryDirectory(prefix="sepme-bench-", ignore_cleanup_errors=True)
         folder = Path(self._running.enter_context(made))
         base = comfyui.base_directory(folder, [checkpoint()])
-        return self._running.enter_context(Server(base_directory=base))
+        options = [CHANNELS_LAST]  # as the studio
+        return self._running.enter_context(
+            Server(base_directory=base, cpu=True, extra_args=options)
+        )
 
     def quality(self) -> Iterator[Piece]:
         """The scenes, then what is known without drawing, then what takes long."""
@@ -163,8 +168,7 @@ class Bench:
     def _attacks(self, course: scenes.Scenes) -> Iterator[Piece]:
         """On the first task's last erasable concept, in the state that all methods are drawn in.
 
-        Methods that take minutes are left out. Attacks predict and learn through CLIP-L alone, so
-        there are none for other families.
+        Attacks predict and learn through CLIP-L alone, so there are none for other families.
         """
         if self.quick or not self.studio.one_encoder:
             return
@@ -172,7 +176,7 @@ class Bench:
         state, concept = task.scenes["1"][-1], task.erasable[-1]
         noise_level = NoiseLevel(self.studio, task, state)
         attacks = Attacks(self.studio, course.judge, concept, self.on_batch)
-        for peer in (p for p in peers().values() if not p.takes_minutes):
+        for peer in peers().values():
             yield (
                 f"{task.name}/noise level/{peer.name}",
                 lambda p=peer: noise_level.measure(course.model(p)),

@@ -12,15 +12,24 @@ from typing import Any
 
 import torch
 
-__all__ = ["PROTOCOL", "Store", "stamp"]
+__all__ = ["PROTOCOL", "Store", "accelerator", "stamp"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Counted up when figures of before are not to be compared with those of now."""
 
 
-def stamp(checkpoint: str) -> dict[str, Any]:
+def accelerator() -> str:
+    """Name of the one that torch sees and ComfyUI would use; empty where there is none."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    others = ("xpu", torch.xpu.is_available()), ("mps", torch.backends.mps.is_available())
+    return next((name for name, there in others if there), "")
+
+
+def stamp(checkpoint: str, device: str = "cpu") -> dict[str, Any]:
     """What figures depend on beside the code: protocol, libraries, machine, checkpoint."""
     return {
+        "device": device,
         "protocol": PROTOCOL,
         "torch": torch.__version__,
         "processor": _processor(),

@@ -16,7 +16,10 @@ from torch import Tensor
 
 from tests.adapters.boot import boot
 
-__all__ = ["Request", "Studio"]
+__all__ = ["CHANNELS_LAST", "Request", "Studio"]
+
+CHANNELS_LAST = "--force-channels-last"
+"""The host's own option; convolutions on a CPU are up to a fifth faster with it."""
 
 
 class Request(NamedTuple):
@@ -33,12 +36,15 @@ class Studio:
         checkpoint: SD 1.x or SDXL, as ComfyUI takes it.
         resolution: height and width of pictures, in pixels.
         batch: pictures drawn at once. Only pictures of equal batches may be compared to the bit.
+        accelerator: compute on it instead of the CPU.
     Raises:
         IncompatibleError: another family of models.
     """
 
-    def __init__(self, checkpoint: Path, resolution: int = 64, batch: int = 32) -> None:
-        boot()
+    def __init__(
+        self, checkpoint: Path, resolution: int = 64, batch: int = 32, accelerator: bool = False
+    ) -> None:
+        boot(() if accelerator else ("--cpu", CHANNELS_LAST))
         import comfy.sd  # noqa: PLC0415  (on the path only now)
         from sepme_pack.nodes import host  # noqa: PLC0415
 
@@ -79,7 +85,7 @@ class Studio:
             "wrappers": {kind: dict(known) for kind, known in model.wrappers.items()},
             "cond_or_uncond": [0],
         }
-        context = embeddings.expand(len(x), -1, -1)
+        context = embeddings.to(x.device).expand(len(x), -1, -1)
         denoised = model.model.apply_model(
             x, sigma, c_crossattn=context, transformer_options=options
         )

@@ -28,8 +28,7 @@ class Peer:
         name: as in the tables.
         source: paper and equations it follows.
         fit: prepares for a task; nothing of the studio's model is changed for good.
-        takes_minutes: whether preparing or a set takes minutes. Such a method is drawn in one
-            state alone, and not in quick runs.
+        takes_minutes: whether preparing or a set takes minutes. Quick runs leave such a method out.
     """
 
     name: str

@@ -51,7 +51,7 @@ def grid(pieces: Pieces, strips: Path, task: Task) -> Figure | None:
         for row, name in enumerate(names, 1):
             path = _path(strips, task, state, name)
             if path is None:
-                _say(axes[row, column], untouched, "takes minutes: drawn in one state alone")
+                _say(axes[row, column], untouched, "not drawn")
                 continue
             _show(axes[row, column], np.asarray(Image.open(path)))
             _frame_identical(axes[row, column], untouched, len(task.watched))

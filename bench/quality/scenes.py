@@ -64,9 +64,9 @@ class Scenes:
         yield f"{self.task.name}/original", lambda: self.original(self._amount)
         if not self._quick:
             yield f"{self.task.name}/original in passing", lambda: self.original(self._few)
-        for number, (state, amount) in enumerate(self._states()):
+        for state, amount in self._states():
             for peer in peers.values():
-                if not (peer.takes_minutes and (number or self._quick)):
+                if not (peer.takes_minutes and self._quick):
                     piece = f"{self.task.name}/{named(state, self.task)}/{peer.name}"
                     yield piece, lambda s=state, a=amount, p=peer: self.state(s, a, p)
 
@@ -98,11 +98,7 @@ class Scenes:
         return self._models[peer.name]
 
     def _states(self) -> Iterator[tuple[State, Amount]]:
-        """Some concepts given back, then all erased, then every other state in passing.
-
-        In passing there are few pictures each. Methods that take minutes are drawn in the first
-        of these states alone.
-        """
+        """Some concepts given back, then all erased, then every other state in passing."""
         scene = self.task.scenes["1"]
         yield scene[-1], self._amount
         if self._quick:

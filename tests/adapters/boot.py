@@ -8,6 +8,7 @@ import sys
 import tempfile
 import types
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,19 @@ class PromptServer:
         self.sent.append((event, data))
 
 
-def boot() -> types.ModuleType:
-    """Imports the host as `main.py --cpu` does, in an empty base directory; then the pack.
+def boot(options: Sequence[str] = ("--cpu",)) -> types.ModuleType:
+    """Imports the host as its `main.py` does, in an empty base directory; then the pack.
 
     The host's folder comes before the repository's root on the path: its `nodes` is a module of
     the same name as ours.
+
+    Args:
+        options: of `main.py`; only those of the first call in a process count.
     """
     if PACK in sys.modules:
         return sys.modules[PACK]
     sys.path.insert(0, str(comfyui.prepare()))
-    _import_host(Path(tempfile.mkdtemp(prefix="sepme-adapters-")))
+    _import_host(Path(tempfile.mkdtemp(prefix="sepme-adapters-")), options)
     PromptServer.instance = PromptServer()
     server = types.ModuleType("server")
     server.PromptServer = PromptServer
@@ -49,9 +53,9 @@ def boot() -> types.ModuleType:
     return _import_pack()
 
 
-def _import_host(base: Path) -> None:
+def _import_host(base: Path, options: Sequence[str]) -> None:
     given = sys.argv
-    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
+    sys.argv = ["main.py", *options, "--base-directory", str(base)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the host's own business
