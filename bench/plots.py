@@ -15,7 +15,6 @@ __all__ = ["PLOTS"]
 
 PLOTS: dict[str, Callable[[Mapping[str, Any], Sequence[Task]], Figure | None]] = {
     "accuracy": quality.accuracy,
-    "scenes": quality.courses,
     "leaks": quality.leaks,
     "capacity": quality.capacity,
     "scaling": lambda pieces, _: speed.scaling(pieces),

@@ -76,7 +76,8 @@ def markdown(pieces: Pieces) -> str:
 _PLOTTED = {
     "accuracy": "all methods",
     "grid-styles": "pictures of styles",
-    "scenes": "the scenes",
+    "scenes-objects": "the scenes of objects",
+    "scenes-styles": "those of styles",
     "leaks": "leaks",
     "capacity": "capacity",
     "scaling": "time and size",
@@ -95,9 +96,8 @@ def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
             parts += _titled(f"{task.name.capitalize()}, {words}", rows)
             rows = quality.beside(pieces, task, state)
             parts += _titled(f"{task.name.capitalize()}, {words}: beside accuracy", rows)
-        parts += _titled(
-            f"{task.name.capitalize()} through the scenes", quality.scenes(pieces, task)
-        )
+        for title, rows in quality.scenes(pieces, task).items():
+            parts += _titled(f"{task.name.capitalize()} through the scenes: {title}", rows)
     for title, rows in _SECTIONS.items():
         parts += _titled(title, rows(pieces, tasks))
     for title, rows in _SERVED.items():
@@ -145,11 +145,12 @@ def report(path: Path, tasks: Sequence[Task]) -> list[Path]:
 def draw(pieces: Pieces, strips: Path, tasks: Sequence[Task], folder: Path) -> Iterator[Path]:
     """All plots that there are figures for, as PNG."""
     from bench.plots import PLOTS  # noqa: PLC0415  (matplotlib takes a second)
-    from bench.quality.plots import grid  # noqa: PLC0415
+    from bench.quality.plots import courses, grid  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     figures = {name: plot(pieces, tasks) for name, plot in PLOTS.items()}
     figures |= {f"grid-{task.name}": grid(pieces, strips, task) for task in tasks}
+    figures |= {f"scenes-{task.name}": courses(pieces, task) for task in tasks}
     for name, figure in figures.items():
         if figure is not None:
             path = folder / f"{name}.png"

@@ -88,9 +88,14 @@ def _change(w: Tensor, concept: Tensor, anchor: Tensor, retain: Tensor, fixed: T
 
 
 def _pairs(studio: Studio, task: Task, erased: State) -> tuple[Tensor, Tensor]:
-    """The name's last token alone, as published for objects and styles."""
+    """From the name's last token to the end.
+
+    Published for objects and styles: the name's last token alone. That left 67 % of three styles'
+    names and 50 % of their unseen phrasings here, this 42 and 8 %; of six objects 17 and 17, this 8
+    and 17 %.
+    """
     pairs = [anchor_rows(studio, p) for name in sorted(erased) for p in phrasings(task, name)]
-    concept, anchor = (torch.stack([r[0] for r in rows]) for rows in zip(*pairs, strict=True))
+    concept, anchor = (torch.cat(rows) for rows in zip(*pairs, strict=True))
     return concept, anchor
 
 

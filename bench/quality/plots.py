@@ -139,37 +139,60 @@ def _identical(s: Summary) -> float:
     return sum(found) / len(found)
 
 
-def courses(pieces: Pieces, tasks: Sequence[Task]) -> Figure | None:
-    """Accuracies through the four scenes, for every method that was followed through them."""
-    task = tasks[0]
-    roles = (("erased", "erased"), ("restored", "given back"), ("unlisted", "unlisted"))
+ROWS = (
+    ("erased", "bare", "erased, name"),
+    ("erased", "held-out", "erased, unseen"),
+    ("restored", "held-out", "given back, unseen"),
+    ("protected", "held-out", "protected, unseen"),
+    ("unlisted", "held-out", "unlisted, unseen"),
+)
+
+
+def courses(pieces: Pieces, task: Task) -> Figure | None:
+    """Accuracies through the four scenes of every method, and the floors of what is erased."""
+    found = {
+        scene: [methods(pieces, task, state) for state in states]
+        for scene, states in task.scenes.items()
+    }
+    names = list(dict.fromkeys(n for times in found.values() for time in times for n in time))
+    if not any(sum(bool(time) for time in times) > 1 for times in found.values()):
+        return None
     figure, axes = plt.subplots(
-        len(roles), 4, figsize=(13, 7), sharey=True, layout="constrained", squeeze=False
+        len(ROWS), len(found), figsize=(13, 2.1 * len(ROWS) + 1), sharey=True, layout="constrained"
     )
-    drawn = False
-    for column, (scene, states) in enumerate(task.scenes.items()):
-        found = [methods(pieces, task, state) for state in states]
-        for row, (role, words) in enumerate(roles):
-            axis = axes[row, column]
-            for name in dict.fromkeys(n for state in found for n in state):
-                points = [
-                    (t, s[name].seen[role, "bare"])
-                    for t, s in enumerate(found)
-                    if name in s and (role, "bare") in s[name].seen
-                ]
-                if len(points) > 1:
-                    drawn = True
-                    axis.plot(*zip(*points, strict=True), "o-", ms=3.5, lw=1.4, label=name)
-            axis.set_xticks(range(len(states)), [f"t{t}" for t in range(len(states))])
+    for column, (scene, times) in enumerate(found.items()):
+        for axis, (role, family, words) in zip(axes[:, column], ROWS, strict=True):
+            _through(axis, times, names, (role, family))
             axis.set_ylim(-5, 105)
             axis.grid(color=PALE)
-            if row == 0:
-                axis.set_title(f"scene {scene}")
+            axis.set_xticks(range(len(times)), [f"t{t}" for t in range(len(times))])
+            axis.set_xlim(-0.4, len(times) - 0.6)
+            axes[0, column].set_title(f"scene {scene}")
             if column == 0:
-                axis.set_ylabel(f"{words}: seen, %")
+                axis.set_ylabel(f"{words}, %", size=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
-    return figure if drawn else None
+    return figure
+
+
+def _through(axis: Any, times: Sequence[Any], names: list[str], key: tuple[str, str]) -> None:
+    """One line a method, beside each other where they would lie on each other."""
+    role, family = key
+    floors = [(t, next(iter(s.values())).floor[family]) for t, s in enumerate(times) if s]
+    if role == "erased":
+        axis.plot(*zip(*floors, strict=True), "_--", color="#9ca3af", ms=14, label="floor")
+    for number, name in enumerate(names):
+        aside = 0.05 * (number - (len(names) - 1) / 2)
+        points = [
+            (t + aside, s[name].seen[key]) for t, s in enumerate(times) if key in _of(s, name)
+        ]
+        if points:
+            style = {"ms": 3.5, "lw": 1, "color": f"C{number}"}
+            axis.plot(*zip(*points, strict=True), "o-", label=name, **style)
+
+
+def _of(time: Mapping[str, Summary], name: str) -> Mapping[tuple[str, str], float]:
+    return time[name].seen if name in time else {}
 
 
 def leaks(pieces: Pieces, tasks: Sequence[Task]) -> Figure | None:

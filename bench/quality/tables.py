@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.quality.scenes import in_passing, named
@@ -132,24 +132,48 @@ def _share_of(counts: Mapping[str, Any], names: tuple[str, ...], family: str) ->
     return f"{100 * hits / total:.0f} %" if total else "–"
 
 
-def scenes(pieces: Pieces, task: Task, method: str = OURS) -> list[str]:
-    """A method through the four scenes, one row a time."""
-    rows = [
-        "| scene | time | erased | ACC_e name (floor) | ACC_e unseen (floor) "
-        "| identical: restored / protected / unlisted |",
-        "|---|---|---|---|---|---|",
+def scenes(pieces: Pieces, task: Task) -> dict[str, list[str]]:
+    """All methods through the four scenes, one table a figure, one row a time."""
+    times = [
+        (f"{scene}, t{t}", state, methods(pieces, task, state))
+        for scene, states in task.scenes.items()
+        for t, state in enumerate(states)
     ]
-    for scene, states in task.scenes.items():
-        for time, state in enumerate(states):
-            s = methods(pieces, task, state).get(method)
-            if s:
-                erased = [
-                    f"{s.seen['erased', f]:.0f} ({s.floor[f]:.0f})" for f in ("bare", "held-out")
-                ]
-                same = " / ".join(_identical(s, role) for role in ROLES[1:])
-                told = [scene, f"t{time}", named(state, task), *erased, same]
-                rows.append(f"| {' | '.join(told)} |")
-    return rows if len(rows) > 2 else []
+    times = [time for time in times if time[2]]
+    names = list(dict.fromkeys(name for *_, found in times for name in found))
+    tables = {}
+    for title, figure in _THROUGH.items():
+        rows = [
+            f"| scene, time | erased | {' | '.join(names)} |",
+            f"|{'---|' * (len(names) + 2)}",
+        ]
+        for time, state, found in times:
+            cells = [figure(found[name]) if name in found else "" for name in names]
+            if any(cells):
+                rows.append(f"| {time} | {named(state, task)} | {' | '.join(cells)} |")
+        tables[title] = rows if times else []
+    return tables
+
+
+def _through(role: str, family: str) -> Callable[[Summary], str]:
+    return lambda s: f"{s.seen[role, family]:.0f}" if (role, family) in s.seen else ""
+
+
+def _above(family: str) -> Callable[[Summary], str]:
+    return lambda s: f"{s.seen['erased', family]:.0f} ({s.floor[family]:.0f})"
+
+
+_THROUGH: dict[str, Callable[[Summary], str]] = {
+    "ACC_e of names (floor)": _above("bare"),
+    "ACC_e of unseen phrasings (floor)": _above("held-out"),
+    "ACC_r, unseen phrasings": _through("restored", "held-out"),
+    "ACC_s, unseen phrasings": _through("protected", "held-out"),
+    "ACC_g, unseen phrasings": _through("unlisted", "held-out"),
+    "H_o above the floor, unseen phrasings": lambda s: f"{s.h_o('held-out'):.1f}",
+    "identical, % of restored / protected / unlisted": lambda s: " / ".join(
+        _identical(s, role) for role in ROLES[1:]
+    ),
+}
 
 
 def exact_and_merged(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
