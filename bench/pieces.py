@@ -29,7 +29,8 @@ __all__ = ["Bench", "Own", "Piece"]
 
 Piece = tuple[str, Callable[[], Any]]
 SIZES = (1, 2, 4, 8, 16, 32, 64, 106)
-ATTACKED = ("SepME (exact)", "UCE", "SPEED")  # the others that are quick erase as the first does
+# The others erase as the first does, or leave the concept as it is.
+ATTACKED = ("SepME (exact)", "UCE", "SPEED", "SepME (paper)", "ESD-x", "Concept Ablation")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ __all__ = ["FAMILIES", "OBJECTS_TASK", "STYLES_TASK", "Task", "from_file"]
 FAMILIES = ("bare", "seen", "held-out")
 """The names, as in the paper; phrasings that every method is given; phrasings that none is."""
 
+PROTECTED = ("watermark",)
+
 State = frozenset[str]
 
 # SRS-ME, the four scenes, as indices of the concepts erased at each time.
@@ -104,13 +106,20 @@ class Task:
         sentences = self.prompts(name, family)
         return tuple(" ".join(s.replace(name, "").split()).strip(" ,;") for s in sentences)
 
+    def told(self) -> tuple[str, ...]:
+        """Every prompt that methods are given, and those with the name left out."""
+        names = (*self.erasable, *self.protected)
+        families = [(name, family) for name in names for family in ("bare", "seen")]
+        own = [p for pair in families for p in (*self.prompts(*pair), *self.anchored(*pair))]
+        return tuple(dict.fromkeys(("", *PROTECTED, *own)))
+
     def concept_set(self, templates: bool = True) -> ConceptSet:
         """What every method is told, in the words of the core."""
         return ConceptSet(
             tuple(map(Concept, self.erasable)),
             templates=self.seen if templates else (),
             protected_concepts=self.protected,
-            protected_prompts=("watermark",),
+            protected_prompts=PROTECTED,
         )
 
 

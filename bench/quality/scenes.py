@@ -79,7 +79,8 @@ class Scenes:
         return found
 
     def state(self, state: State, amount: Amount, peer: Peer) -> dict[str, Any]:
-        """A method in a state: time to get there, and what it draws then."""
+        """A method in a state: time to get there, text encoding apart, and what it draws then."""
+        self.studio.encode(self.task.told())
         fit = 0.0
         if peer.name not in self._fitted:
             self._fitted[peer.name], fit = _timed(lambda: peer.fit(self.studio, self.task))

@@ -65,7 +65,7 @@ def comparison(pieces: Pieces, task: Task, state: State) -> list[str]:
         "",
         f"Floor of ACC_e: {floor['bare']:.0f} (name), {floor['held-out']:.0f} (unseen). "
         f"An ACC_e is of {' and '.join(map(str, pictures))} pictures. Drift is the mean difference "
-        "of pixels. The first method's seconds hold the loading of the model. "
+        "of pixels. Seconds do not hold the encoding of prompts. "
         f"The untouched model's own are judged right in: {accuracy}.",
     ]
     return rows
