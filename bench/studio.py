@@ -38,21 +38,24 @@ class Studio:
         batch: pictures drawn at once. Only pictures of equal batches may be compared to the bit.
         accelerator: compute on it instead of the CPU.
     Raises:
-        IncompatibleError: another family of models.
+        ValueError: it cannot be loaded, or is of another family of models.
     """
 
     def __init__(
         self, checkpoint: Path, resolution: int = 64, batch: int = 32, accelerator: bool = False
     ) -> None:
         boot(() if accelerator else ("--cpu", CHANNELS_LAST))
-        import comfy.sd  # noqa: PLC0415  (on the path only now)
-        from sepme_pack.nodes import host  # noqa: PLC0415
+        from sepme_pack.nodes import host  # noqa: PLC0415  (on the path only now)
 
         self.host, self.resolution, self.batch = host, resolution, batch
-        self.model, self.clip, self.vae, _ = comfy.sd.load_checkpoint_guess_config(
-            str(checkpoint), output_vae=True, output_clip=True
-        )
-        self.family = host.family_of(self.model)
+        try:
+            self.model, self.clip, self.vae = _load(checkpoint)
+            self.family = host.family_of(self.model)
+        except Exception as error:
+            raise ValueError(
+                f"{checkpoint} cannot be measured: {error}\nGive an SD 1.x, SD 2.x or SDXL "
+                "checkpoint with its text encoder and VAE, as ComfyUI loads it."
+            ) from error
         self.weights: dict[str, Tensor] = host.text_only_weights(self.model)
         self.dtype = host.compute_dtype(self.model)
         self.encode = host.encode_prompts(self.clip, self.dtype, self.family.d_text)
@@ -156,6 +159,19 @@ class Studio:
         if prompt not in self._conditions:
             self._conditions[prompt] = self.host.conditioning(self.clip, prompt)
         return self._conditions[prompt]
+
+
+def _load(checkpoint: Path) -> tuple[Any, Any, Any]:
+    """Model, text encoder and VAE."""
+    import comfy.sd  # noqa: PLC0415  (on the path by now)
+
+    found = comfy.sd.load_checkpoint_guess_config(
+        str(checkpoint), output_vae=True, output_clip=True
+    )[:3]
+    missing = [n for n, part in zip(("model", "CLIP", "VAE"), found, strict=True) if part is None]
+    if missing:
+        raise ValueError(f"there is no {' and no '.join(missing)} in it.")
+    return found
 
 
 def _joined(conditions: Sequence[Any]) -> Any:

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bench.judge import ClipJudge
 from bench.pieces import Bench, Own
 from bench.quality.pictures import Amount
 from bench.quality.summary import summarise
+from bench.studio import Studio
 from launch import comfyui
 from launch.demo import checkpoint
 
@@ -65,6 +67,13 @@ def test_same_protocol_runs_on_an_own_checkpoint(tmp_path, classifier):
         assert summary.identical[role, "held-out"] == 100 and summary.drift[role] == 0
     assert summary.identical["erased", "bare"] == 0 and summary.drift["erased"] > 0
     assert (tmp_path / "strips" / "toys - rose - SepME (exact).png").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_with_what_is_expected(tmp_path):
+    path = tmp_path / "lora.safetensors"
+    save_file({"lora.up.weight": torch.zeros(4, 4)}, path)
+    with pytest.raises(ValueError, match=r"(?s)lora\.safetensors cannot be measured.*SD 1\.x"):
+        Studio(path)
 
 
 def test_concepts_that_the_judge_does_not_know_are_named(tmp_path, classifier):
