@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from bench import tables
 from bench.quality import scenes
-from bench.store import Store, accelerator, stamp
+from bench.store import NotKeptError, Store, accelerator, stamp
 from launch import cache
 
 WHAT = ("all", "quality", "speed", "choices")
@@ -47,7 +47,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=WHAT, default="all", help="all: no choices")
+    parser.add_argument(
+        "what", nargs="?", choices=WHAT, help="all: quality and speed; --checkpoint: quality alone"
+    )
     parser.add_argument("--quick", action="store_true", help="few pictures, to see that all works")
     parser.add_argument("--json", type=Path, help="the file to go on with")
     parser.add_argument("--only", action="append", metavar="GLOB", help="pieces of these names")
@@ -58,10 +60,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--classifier", type=Path, help="folder of a CLIP model that judges")
     parser.add_argument("--resolution", type=int, help="of pictures (64; your own: 512)")
     arguments = parser.parse_args()
-    if arguments.checkpoint and not (arguments.prompts and arguments.classifier):
+    own = arguments.prompts, arguments.classifier
+    if arguments.checkpoint and not all(own):
         parser.error("--checkpoint needs --prompts and --classifier: see bench/README.md")
-    if arguments.checkpoint and arguments.what == "choices":
-        parser.error("choices compares settings on the demo model; leave --checkpoint away")
+    if not arguments.checkpoint and any((*own, arguments.resolution)):
+        parser.error("--prompts, --classifier and --resolution go with --checkpoint")
+    arguments.what = arguments.what or ("quality" if arguments.checkpoint else "all")
+    if arguments.checkpoint and arguments.what != "quality":
+        parser.error(f"{arguments.what} does not measure your checkpoint; leave --checkpoint away")
     return arguments
 
 
@@ -92,8 +98,11 @@ def _run(arguments: argparse.Namespace) -> dict[str, Exception]:
     minutes = sum(store.seconds.get(piece, 0) for piece, _ in pieces) / 60
     print(f"\nMeasuring took {minutes:.1f} minutes, earlier runs of this file included.")
     print(store.path)
-    for path in tables.report(store.path, tasks) if store.pieces else ():
+    written = tables.report(store.path, tasks) if store.pieces else []
+    for path in written:
         print(path)
+    if written:
+        print(f"\n{written[0].read_text(encoding='utf-8')}")
     return failed
 
 
@@ -108,8 +117,8 @@ def _measured(
         word = "kept" if piece in store.pieces else "done"
         try:
             store.once(piece, measure)
-        except OSError:
-            raise  # nothing could be kept
+        except NotKeptError:
+            raise
         except Exception as error:  # noqa: BLE001  (the next one may do)
             failed[piece], word = error, "FAILED"
         bar.update()

@@ -16,6 +16,9 @@ from demo.vocabulary import OBJECTS, STYLES
 __all__ = ["ClipJudge", "DemoJudge", "Judge", "Verdict"]
 
 
+_BATCH = 32  # pictures that CLIP sees at once
+
+
 class Verdict(NamedTuple):
     """What a judge says of n pictures.
 
@@ -94,10 +97,15 @@ class ClipJudge:
     @torch.inference_mode()
     def __call__(self, pictures: np.ndarray) -> Verdict:
         """See `Judge`."""
-        inputs = self._processor(images=list(pictures), return_tensors="pt")
-        features = _unit(self._model.get_image_features(**inputs))
+        features = torch.cat(
+            [self._features(pictures[i : i + _BATCH]) for i in range(0, len(pictures), _BATCH)]
+        )
         nearest = (features @ self._texts.T).argmax(1).tolist()
         return Verdict([frozenset((self.labels[i],)) for i in nearest], features)
+
+    def _features(self, pictures: np.ndarray) -> Tensor:
+        inputs = self._processor(images=list(pictures), return_tensors="pt")
+        return _unit(self._model.get_image_features(**inputs))
 
 
 def _clip(folder: Path) -> tuple[Any, Any]:

@@ -33,6 +33,19 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 106)
 ATTACKED = ("SepME (exact)", "UCE", "SPEED", "SepME (paper)", "ESD-x", "Concept Ablation")
 
 
+def _sampled(*paths: Path) -> str:
+    """Tells files apart by their sizes and by 64 pieces of each: checkpoints have gigabytes."""
+    found = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        found.update(f"{path.name} {size} ".encode())
+        with path.open("rb") as file:
+            for number in range(64):
+                file.seek(size * number // 64)
+                found.update(file.read(4096))
+    return found.hexdigest()[:8]
+
+
 @dataclass(frozen=True)
 class Own:
     """A user's own checkpoint.
@@ -52,10 +65,11 @@ class Own:
     @property
     def told(self) -> str:
         """What figures depend on, in words: equal where they may be compared."""
-        tasks = hashlib.sha256(self.prompts.read_bytes()).hexdigest()[:8]
+        judge = [path for path in sorted(self.classifier.rglob("*")) if path.is_file()]
         return (
-            f"{self.checkpoint.name} ({self.checkpoint.stat().st_size} bytes), "
-            f"{self.prompts.name} ({tasks}), {self.classifier.name}, {self.resolution} pixels"
+            f"{self.checkpoint.name} ({_sampled(self.checkpoint)}), "
+            f"{self.prompts.name} ({_sampled(self.prompts)}), "
+            f"{self.classifier.name} ({_sampled(*judge)}), {self.resolution} pixels"
         )
 
 
@@ -146,7 +160,8 @@ class Bench:
         """
         for task in self.tasks:
             judge = ClipJudge(self.own.classifier, task.labels) if self.own else DemoJudge()
-            unknown = [name for name in task.watched if not judge.knows(name)]
+            looked_for = dict.fromkeys((*task.watched, *(other for _, other in task.mixed)))
+            unknown = [name for name in looked_for if not judge.knows(name)]
             if unknown:
                 raise ValueError(
                     f"{judge.name} cannot say whether it sees {', '.join(unknown)} (task "
@@ -155,7 +170,12 @@ class Bench:
             yield task, judge
 
     def _algebra(self, task: Task) -> Iterator[Piece]:
-        measures = {"leaks": algebra.leaks, "shift": algebra.shift}
+        measures = {
+            "leaks": algebra.leaks,
+            "margins": algebra.margins,
+            "restore": algebra.restore,
+            "shift": algebra.shift,
+        }
         if not self.quick:
             measures["order"] = algebra.order
         for name, measure in measures.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,10 +13,22 @@ from typing import Any
 
 import torch
 
-__all__ = ["PROTOCOL", "Store", "accelerator", "stamp"]
+from launch import cache, comfyui
+
+__all__ = ["PROTOCOL", "NotKeptError", "Store", "accelerator", "stamp"]
 
 PROTOCOL = 2
 """Counted up when figures of before are not to be compared with those of now."""
+
+
+class NotKeptError(OSError):
+    """What was measured cannot be written, so there is no use in going on."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} could not be written ({error.strerror}). All pieces finished before are "
+            "kept; make room and run the same command again."
+        )
 
 
 def accelerator() -> str:
@@ -27,9 +40,11 @@ def accelerator() -> str:
 
 
 def stamp(checkpoint: str, device: str = "cpu") -> dict[str, Any]:
-    """What figures depend on beside the code: protocol, libraries, machine, checkpoint."""
+    """What figures depend on: protocol, pack, host, torch, machine, checkpoint."""
     return {
         "device": device,
+        "sepme": _version(cache.REPOSITORY / "pyproject.toml"),
+        "comfyui": _version(comfyui.prepare() / "comfyui_version.py"),
         "protocol": PROTOCOL,
         "torch": torch.__version__,
         "processor": _processor(),
@@ -76,7 +91,7 @@ class Store:
         """The result of a piece: kept from before, or measured now and written at once.
 
         Raises:
-            OSError: the file cannot be written; what it held before is still there.
+            NotKeptError: the file cannot be written; what it held before is still there.
         """
         if name not in self.pieces:
             started = time.perf_counter()
@@ -95,16 +110,15 @@ class Store:
             temporary.replace(self.path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise OSError(
-                f"{self.path} could not be written ({error.strerror}). All pieces finished before "
-                "are still in it; make room and run the same command again."
-            ) from error
+            raise NotKeptError(self.path, error) from error
 
     def _set_aside(self, other: Any) -> None:
         number = 1
         while (aside := self.path.with_suffix(f".{number}.json")).exists():
             number += 1
         self.path.replace(aside)
+        if self.pictures.exists():
+            self.pictures.rename(aside.with_name(f"{aside.stem} pictures"))
         ours = self.content["stamp"]
         kinds = [k for k in ours if not isinstance(other, dict) or other.get(k) != ours[k]]
         told = ", ".join(f"{k} was {(other or {}).get(k)!r}, is {ours[k]!r}" for k in kinds)
@@ -118,6 +132,11 @@ def _read(path: Path) -> dict[str, Any]:
         return content if isinstance(content["pieces"], dict) else {}
     except (ValueError, KeyError, TypeError):
         return {}
+
+
+def _version(path: Path) -> str:
+    """Of the first line like `version = "1.2"`."""
+    return re.search(r'version\w* = "(.+)"', path.read_text(encoding="utf-8"))[1]
 
 
 def _processor() -> str:

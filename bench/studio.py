@@ -6,6 +6,7 @@ same noise, the same batches, the host's own sampler.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,9 +101,9 @@ class Studio:
         table = self.clip.cond_stage_model.clip_l.transformer.get_input_embeddings()
         return table.weight[token].float()
 
-    def with_word(self, prompt: str, word: Tensor) -> Tensor:
-        """Embeddings `[1, n_tokens, d_text]` with `word` as the prompt's first, differentiable."""
-        rows = self._tokens(prompt)
+    def of_word(self, word: Tensor) -> Tensor:
+        """Embeddings `[1, n_tokens, d_text]` of a prompt that is one token, differentiable."""
+        rows = self._tokens("a")
         rows[0][1] = (word, *rows[0][1][1:])
         return self.clip.cond_stage_model.encode_token_weights({"l": rows})[0]
 
@@ -175,9 +176,13 @@ def _load(checkpoint: Path) -> tuple[Any, Any, Any]:
 
 
 def _joined(conditions: Sequence[Any]) -> Any:
-    """One conditioning of a batch of prompts; the host gives each picture its row."""
+    """One conditioning of a batch of prompts; the host gives each picture its row.
+
+    Shorter prompts are repeated, as the host does with those of one batch.
+    """
     entries = [c[0] for c in conditions]
-    embeddings = torch.cat([e for e, _ in entries])
+    length = math.lcm(*(e.shape[1] for e, _ in entries))
+    embeddings = torch.cat([e.repeat(1, length // e.shape[1], 1) for e, _ in entries])
     extra = dict(entries[0][1])
     for key, value in extra.items():
         if torch.is_tensor(value):

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.quality import erasing_tables as served
 from bench.quality import tables as quality
-from bench.quality.scenes import QUICK
+from bench.quality.scenes import FULL
 from bench.speed import tables as speed
 from bench.tasks import OBJECTS_TASK, STYLES_TASK, Task
 
@@ -86,7 +86,7 @@ _PLOTTED = {
 
 def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
     """All tables."""
-    parts = ["# All results", "", "Made from `results.json` by `python -m bench.tables`.", ""]
+    parts = ["# All results", "", "Made by `bench.tables` from the JSON file of the same name.", ""]
     for task in tasks:
         for state, words in (
             (task.scenes["1"][0], "all erased"),
@@ -96,7 +96,11 @@ def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
             parts += _titled(f"{task.name.capitalize()}, {words}", rows)
             rows = quality.beside(pieces, task, state)
             parts += _titled(f"{task.name.capitalize()}, {words}: beside accuracy", rows)
-        for title, rows in quality.scenes(pieces, task).items():
+        through = quality.scenes(pieces, task)
+        parts += _titled(
+            f"{task.name.capitalize()} through the scenes", [_IN_PASSING] * bool(through)
+        )
+        for title, rows in through.items():
             parts += _titled(f"{task.name.capitalize()} through the scenes: {title}", rows)
     for title, rows in _SECTIONS.items():
         parts += _titled(title, rows(pieces, tasks))
@@ -107,10 +111,17 @@ def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
     return "\n".join(parts).strip() + "\n"
 
 
+_IN_PASSING = (
+    "The state in which all concepts are erased and that at the first scene's end are drawn as in "
+    "the tables above. All others are drawn in passing, with two pictures a concept and family, of "
+    "which one more or less is much."
+)
 _SECTIONS: dict[str, Callable[[Pieces, Sequence[Task]], list[str]]] = {
     "Exact and merged": quality.exact_and_merged,
     "The way to the anchor": quality.shifts,
     "What is left at every time": quality.noise_levels,
+    "Dead zones": quality.dead_zones,
+    "Given back": quality.restored,
     "Order of coming": quality.orders,
     "Settings beside each other: all concepts erased, how often they are still seen, %": (
         quality.choices
@@ -166,10 +177,10 @@ def _publish(given: Path) -> None:
     """
     content = json.loads(given.read_text(encoding="utf-8"))
     stamp = content["stamp"]
-    if stamp["checkpoint"] != "demo" or stamp["pictures"] == asdict(QUICK):
+    if stamp["checkpoint"] != "demo" or stamp["pictures"] != asdict(FULL):
         raise ValueError(
             f"{given} is a run on {stamp['checkpoint']!r} with {stamp['pictures']}; README shows "
-            "full runs on the demo model. Run `python run.py bench` without --quick."
+            "full runs on the demo model. Run `python run.py bench` without --quick and --seeds."
         )
     shutil.copyfile(given, DOCS / "results.json")
     strips = given.with_name(f"{given.stem} pictures")

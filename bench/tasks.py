@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from demo.graphs import HELD_OUT
 from demo.vocabulary import OBJECTS
-from sepme_core.concepts import DEFAULT_TEMPLATES, Concept, ConceptSet
+from sepme_core.concepts import DEFAULT_TEMPLATES, Concept, ConceptSet, fill
 
 __all__ = ["FAMILIES", "OBJECTS_TASK", "STYLES_TASK", "Task", "from_file"]
 
@@ -79,10 +80,6 @@ class Task:
         """Every state once, in the order in which they come up."""
         return list(dict.fromkeys(s for states in self.scenes.values() for s in states))
 
-    def ends(self) -> list[State]:
-        """First and last state of every scene, each once."""
-        return list(dict.fromkeys(s for c in self.scenes.values() for s in (c[0], c[-1])))
-
     def role(self, name: str, erased: State) -> str:
         """What a concept is in a state: erased, restored, protected or unlisted."""
         if name in self.erasable:
@@ -96,15 +93,17 @@ class Task:
 
     def prompts(self, name: str, family: str) -> tuple[str, ...]:
         """The phrasings of a concept."""
-        own = {"bare": ("{}",), "seen": self.seen, "held-out": self.held_out}
-        if name in self.unlisted:
-            own |= self.unlisted_templates
-        return tuple(t.format(name) for t in own[family])
+        return tuple(fill(t, name) for t in self._templates(name, family))
 
     def anchored(self, name: str, family: str) -> tuple[str, ...]:
         """The same phrasings without the name: where an erased prompt falls back to."""
-        sentences = self.prompts(name, family)
-        return tuple(" ".join(s.replace(name, "").split()).strip(" ,;") for s in sentences)
+        return tuple(fill(t, "") for t in self._templates(name, family))
+
+    def _templates(self, name: str, family: str) -> tuple[str, ...]:
+        own = {"bare": ("{}",), "seen": self.seen, "held-out": self.held_out}
+        if name in self.unlisted:
+            own |= self.unlisted_templates
+        return own[family]
 
     def told(self) -> tuple[str, ...]:
         """Every prompt that methods are given, and those with the name left out."""
@@ -129,13 +128,7 @@ OBJECTS_TASK = Task(
     protected=tuple(OBJECTS[6:8]),
     unlisted=tuple(OBJECTS[8:]),
     seen=DEFAULT_TEMPLATES,
-    held_out=(
-        "my favourite {} today",
-        "an icon of a {}",
-        "{}, high quality, detailed",
-        "look at this {} on a table",
-        "the {} sleeping at night",
-    ),
+    held_out=HELD_OUT,
     mixed=(("a {} and a house", "house"), ("a {} and a rocket", "rocket")),
 )
 
@@ -171,11 +164,18 @@ def from_file(path: Path) -> Iterator[Task]:
         raise ValueError(f"{path}: expected a JSON list of tasks, got {error}") from error
     if not isinstance(entries, list):
         raise ValueError(f"{path}: expected a JSON list of tasks, got {type(entries).__name__}.")
+    if not entries:
+        raise ValueError(f"{path}: expected a JSON list of tasks, got an empty one.")
+    known: set[str] = set()
     for number, entry in enumerate(entries):
         try:
-            yield _task(entry)
+            task = _task(entry)
+            if task.name in known:
+                raise ValueError(f"the name {task.name!r} is taken by a task before.")
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}, task {number}: {error} See bench/README.md.") from error
+        known.add(task.name)
+        yield task
 
 
 def _task(entry: object) -> Task:
@@ -202,7 +202,10 @@ def _check(task: Task) -> None:
     twice = sorted({name for name in task.watched if task.watched.count(name) > 1})
     if twice:
         raise ValueError(f"{', '.join(twice)} is named twice; a concept has one role.")
-    bare = [t for t in (*task.seen, *task.held_out) if t.count("{}") != 1]
+    if any(len(pair) != 2 for pair in task.mixed):
+        raise ValueError(f"mixed is {task.mixed!r}; it must be a list of [template, other].")
+    templates = (*task.seen, *task.held_out, *(template for template, _ in task.mixed))
+    bare = [t for t in templates if t.count("{}") != 1]
     if bare:
         raise ValueError(f"{bare[0]!r} needs one {{}} where the name goes.")
 

@@ -60,13 +60,15 @@ def test_summary_counts_erased_above_the_floor_and_keeps_roles_apart():
         "distance": dict.fromkeys(task.watched, 0.0),
         "mixed": {n: [0, 3, 4] for n in task.erasable},
     }
-    s = summarise(task, state, drawn, {"floor": counts({n: 1 for n in erased})})
+    original = {"floor": counts({n: 1 for n in erased}), "mixed": {n: [4, 1, 4] for n in erased}}
+    s = summarise(task, state, drawn, original)
     assert s.seen["erased", "bare"] == s.floor["bare"] == 25
     assert s.seen["restored", "bare"] == pytest.approx(100 * 10 / 12)
     assert s.above_floor("bare") == 0 and s.h_o("bare") == 100
     assert s.h_o("bare", above_floor=False) == pytest.approx(harmonic_mean((75, 100, 100)))
     assert s.identical["protected", "seen"] == 100 and s.identical["erased", "seen"] == 0
     assert s.drift["erased"] == 25 and s.mixed == (0, 75)
+    assert s.mixed_before == (100, 25)
 
 
 def test_harmonic_mean_forgives_nothing():
@@ -179,7 +181,7 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_text", full)
-    with pytest.raises(OSError, match=r"No space left.*still in it"):
+    with pytest.raises(OSError, match=r"No space left.*are kept"):
         store.once("b", lambda: 2)
     monkeypatch.undo()
     assert Store(store.path, STAMP).pieces == {"a": 1}
@@ -268,7 +270,7 @@ def test_methods_that_train_stand_beside_the_published_one():
 
     ours = {"trained/refine": found(100, True)}
     assert trained(ours) == []
-    *_, paper, refine = trained({"trained/paper separate": found(1000, False)} | ours)
+    *_, paper, refine, _, _ = trained({"trained/paper separate": found(1000, False)} | ours)
     assert paper == (
         "| paper separate | 1000 | 3 | 7, the limit | 0.30 | 3 of 8 | 19 of 20 | 18 of 20 |"
     )

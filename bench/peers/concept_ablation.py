@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.peers import Fitted, Peer
 from bench.peers.prompts import phrasings
-from bench.peers.training import N_STEPS, Settings, mean_square, train
+from bench.peers.training import N_STEPS, Settings, mean_square, train, untouched
 from bench.studio import Studio
 from bench.tasks import State, Task
 
@@ -29,13 +29,9 @@ N_PICTURES = 6  # of each anchored prompt; published: 200 to 1000 of one
 
 
 def _fit(studio: Studio, task: Task) -> Fitted:
-    drawn: dict[str, Tensor] = {}
-
-    def pictures(anchored: str) -> Tensor:
-        """Clean latents; concepts share their anchors."""
-        if anchored not in drawn:
-            drawn[anchored] = studio.denoiser().draw(anchored, N_PICTURES, 0, N_STEPS)
-        return drawn[anchored]
+    anchors = {p.anchored for name in task.erasable for p in phrasings(task, name)}
+    with untouched(studio) as drawing:
+        pictures = {a: drawing.draw(a, N_PICTURES, 0, N_STEPS) for a in sorted(anchors)}
 
     def without(erased: State) -> Any:
         denoiser = studio.denoiser()
@@ -43,7 +39,7 @@ def _fit(studio: Studio, task: Task) -> Fitted:
         def loss(name: str, generator: torch.Generator) -> Tensor:
             told, n = phrasings(task, name), SETTINGS.batch
             prompt = told[int(torch.randint(len(told), (1,), generator=generator))]
-            clean = pictures(prompt.anchored)
+            clean = pictures[prompt.anchored]
             clean = clean[torch.randint(len(clean), (n,), generator=generator)]
             noise = torch.randn(clean.shape, generator=generator).to(clean)
             sigma = denoiser.sigmas(torch.rand(n, generator=generator)).to(clean.device)

@@ -7,7 +7,8 @@ drawn once, a step takes some times of such a drawing, and all trainings share t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from bench.peers.prompts import Phrasing, phrasings
 from bench.studio import Studio
 from bench.tasks import State, Task
 
-__all__ = ["N_STEPS", "Batch", "Drawings", "Settings", "mean_square", "train"]
+__all__ = ["N_STEPS", "Batch", "Drawings", "Settings", "mean_square", "train", "untouched"]
 
 N_STEPS = 20  # of every drawing
 
@@ -55,27 +56,34 @@ class Batch(NamedTuple):
 
 
 class Drawings:
-    """Guided drawings, one of each phrasing of a concept, drawn when first asked for."""
+    """Guided drawings of the untouched model, one of each phrasing of every erasable concept.
+
+    All drawn before any training: while one runs, its ΔW is in layers that all clones share.
+    """
 
     def __init__(self, studio: Studio, task: Task) -> None:
-        self._studio, self._task = studio, task
-        self._kept: dict[str, list[tuple[Phrasing, Any]]] = {}
+        with untouched(studio) as denoiser:
+            self._kept: dict[str, list[tuple[Phrasing, Any]]] = {
+                name: [
+                    (p, denoiser.trajectory(p.text, seed, N_STEPS))
+                    for seed, p in enumerate(phrasings(task, name))
+                ]
+                for name in task.erasable
+            }
 
     def batch(self, name: str, n: int, generator: torch.Generator) -> Batch:
         """Random times of a random drawing of the concept."""
-        kept = self._of(name)
+        kept = self._kept[name]
         prompt, seen = kept[int(torch.randint(len(kept), (1,), generator=generator))]
         at = torch.randperm(len(seen.sigma), generator=generator)[:n]
         return Batch(prompt, seen.x[at], seen.sigma[at], seen.eps_concept[at], seen.eps_uncond[at])
 
-    def _of(self, name: str) -> list[tuple[Phrasing, Any]]:
-        if name not in self._kept:
-            denoiser = self._studio.denoiser()
-            self._kept[name] = [
-                (p, denoiser.trajectory(p.text, seed, N_STEPS))
-                for seed, p in enumerate(phrasings(self._task, name))
-            ]
-        return self._kept[name]
+
+@contextmanager
+def untouched(studio: Studio) -> Iterator[Any]:
+    """A denoiser to draw training data with."""
+    with studio.host.computing(), torch.no_grad():
+        yield studio.denoiser()
 
 
 def train(

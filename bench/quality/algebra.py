@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.tasks import Task
+from bench.tasks import FAMILIES, Task
 from bench.vocabulary import kinds
+from sepme_core.application import StackBranch
 from sepme_core.certificate import LeakMatrix, certify
 from sepme_core.closed_form import AnchoredPrompt
 from sepme_core.concepts import Concept, ConceptSet
@@ -19,11 +20,11 @@ from sepme_core.config import BasisConfig, EraseConfig, Protection
 from sepme_core.embeddings import TextEncoder
 from sepme_core.erase import erase
 from sepme_core.errors import NotSeparableError
-from sepme_core.increment import Increment
+from sepme_core.increment import Increment, Stack
 from sepme_core.planning import make_plans
 from sepme_core.reseparate import reseparate
 
-__all__ = ["capacity", "leaks", "order", "shift"]
+__all__ = ["capacity", "leaks", "margins", "order", "restore", "shift"]
 
 Weights = Mapping[str, Tensor]
 
@@ -42,6 +43,37 @@ def leaks(task: Task, encode: TextEncoder, weights: Weights) -> dict[str, Any]:
         "given": _told(certificate.constraint),
         "held_out": _told(certificate.held_out),
     }
+
+
+def margins(task: Task, encode: TextEncoder, weights: Weights) -> dict[str, dict[str, float]]:
+    """Per concept its dead zone: threshold, and the components between which it lies."""
+    zones = {i.concept.name: i.dead_zone for i in _increments(task, encode, weights)}
+    return {name: asdict(zone) | {"margin": zone.margin} for name, zone in zones.items()}
+
+
+def restore(task: Task, encode: TextEncoder, weights: Weights) -> dict[str, float]:
+    """What is still added for a concept that is given back, in any state and phrasing.
+
+    Returns:
+        `restored`, and `erased` for those that are erased in the same states, beside which it is
+        to be seen: the largest entry of what is added, relative to the layer's largest output.
+    """
+    increments = {i.concept.name: i for i in _increments(task, encode, weights)}
+    largest = {"restored": 0.0, "erased": 0.0}
+    for state in task.states():
+        branch = StackBranch(Stack.of(increments[name] for name in sorted(state)))
+        for name in task.erasable:
+            texts = [p for family in FAMILIES for p in task.prompts(name, family)]
+            rows = torch.stack([p.embeddings for p in encode(texts)])
+            branch.begin()
+            added = max(_relative(branch(m, rows), rows @ w.T) for m, w in weights.items())
+            role = task.role(name, state)
+            largest[role] = max(largest[role], added)
+    return largest
+
+
+def _relative(added: Tensor | None, output: Tensor) -> float:
+    return 0.0 if added is None else float(added.abs().max() / output.abs().max())
 
 
 def order(task: Task, encode: TextEncoder, weights: Weights) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from demo.graphs import HELD_OUT, OBJECTS, Graph, objects_on, run
 from launch.server import Server
+from sepme_core.concepts import fill
 
 __all__ = ["N_PICTURES", "PROMPTS", "Drawn", "Result", "accuracy", "floors", "identity", "one_each"]
 
@@ -22,11 +23,6 @@ Result = dict[str, Any]
 Drawn = dict[tuple[str, str], np.ndarray]  # (object, template) -> its picture
 PROMPTS = ("{}", *HELD_OUT)
 N_PICTURES = 16  # a prompt, whatever the other pieces draw
-
-
-def anchored(template: str) -> str:
-    """A template without the name, as the concept set fills it."""
-    return " ".join(template.replace("{}", "").split()).strip(" ,;")
 
 
 def erasing(graph: Graph, name: str) -> tuple[str, int]:
@@ -38,7 +34,7 @@ def erasing(graph: Graph, name: str) -> tuple[str, int]:
 def floors(server: Server) -> Result:
     """Counts of objects per anchored prompt on the untouched model."""
     graph = Graph()
-    nodes = [graph.draw(graph.model, anchored(t), n=N_PICTURES) for t in PROMPTS]
+    nodes = [graph.draw(graph.model, fill(t, ""), n=N_PICTURES) for t in PROMPTS]
     seen = [objects_on(p) for p in run(server, graph, *nodes)]
     return {t: {o: found.count(o) for o in OBJECTS} for t, found in zip(PROMPTS, seen, strict=True)}
 

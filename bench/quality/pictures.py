@@ -107,13 +107,15 @@ def measure(
     verdict, wanted = gallery.judge(pictures), gallery.wanted
     before, known = gallery.original(on_batch)
     same = [np.array_equal(a, b) for a, b in zip(pictures, before, strict=True)]
-    pixels = np.abs(pictures.astype(np.float32) - before).mean((1, 2, 3)) / 255
+    moved = (
+        np.abs(a.astype(np.int16) - b).mean() / 255 for a, b in zip(pictures, before, strict=True)
+    )
     features = (verdict.features - known.features).norm(dim=1)
     features = features / _spread(known.features)
     found = {
         "seen": _seen(wanted, verdict),
         "identical": _count(wanted, same),
-        "drift": _means(wanted, pixels.tolist()),
+        "drift": _means(wanted, [float(m) for m in moved]),
         "distance": _means(wanted, features.tolist()),
         "mixed": _both(wanted, verdict),
         "kid": _kid(known.features, verdict.features, wanted, gallery.task),

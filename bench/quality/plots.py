@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of what draws)
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 
-from bench.quality.scenes import named  # noqa: E402
+from bench.quality.scenes import in_passing, named  # noqa: E402
 from bench.quality.summary import Summary  # noqa: E402
 from bench.quality.tables import methods  # noqa: E402
 from bench.tasks import Task  # noqa: E402
@@ -161,8 +161,9 @@ def courses(pieces: Pieces, task: Task) -> Figure | None:
         len(ROWS), len(found), figsize=(13, 2.1 * len(ROWS) + 1), sharey=True, layout="constrained"
     )
     for column, (scene, times) in enumerate(found.items()):
+        solid = [t for t, s in enumerate(task.scenes[scene]) if not in_passing(s, task)]
         for axis, (role, family, words) in zip(axes[:, column], ROWS, strict=True):
-            _through(axis, times, names, (role, family))
+            _through(axis, times, names, (role, family), solid)
             axis.set_ylim(-5, 105)
             axis.grid(color=PALE)
             axis.set_xticks(range(len(times)), [f"t{t}" for t in range(len(times))])
@@ -172,11 +173,14 @@ def courses(pieces: Pieces, task: Task) -> Figure | None:
                 axis.set_ylabel(f"{words}, %", size=9)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    figure.suptitle(f"{task.name}; hollow: two pictures a concept and family", size=10)
     return figure
 
 
-def _through(axis: Any, times: Sequence[Any], names: list[str], key: tuple[str, str]) -> None:
-    """One line a method, beside each other where they would lie on each other."""
+def _through(
+    axis: Any, times: Sequence[Any], names: list[str], key: tuple[str, str], solid: Sequence[int]
+) -> None:
+    """One line a method, side by side; hollow where a time is drawn with few pictures."""
     role, family = key
     floors = [(t, next(iter(s.values())).floor[family]) for t, s in enumerate(times) if s]
     if role == "erased":
@@ -187,8 +191,10 @@ def _through(axis: Any, times: Sequence[Any], names: list[str], key: tuple[str, 
             (t + aside, s[name].seen[key]) for t, s in enumerate(times) if key in _of(s, name)
         ]
         if points:
-            style = {"ms": 3.5, "lw": 1, "color": f"C{number}"}
+            style = {"ms": 4, "lw": 1, "color": f"C{number}", "mfc": "white"}
             axis.plot(*zip(*points, strict=True), "o-", label=name, **style)
+        full = [point for point in points if round(point[0] - aside) in solid]
+        axis.plot([x for x, _ in full], [y for _, y in full], "o", ms=4, color=f"C{number}")
 
 
 def _of(time: Mapping[str, Summary], name: str) -> Mapping[tuple[str, str], float]:

@@ -117,14 +117,14 @@ class Attacks:
                 sigma = denoiser.sigmas(torch.rand(N_AT_ONCE, generator=generator)).to(clean.device)
                 noise = torch.randn(clean[which].shape, generator=generator).to(clean)
                 x = denoiser.add_noise(clean[which], noise, sigma)
-                predicted = studio.predict(model, x, sigma, studio.with_word(self._concept, word))
+                predicted = studio.predict(model, x, sigma, studio.of_word(word))
                 loss = (predicted - noise).square().mean()
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 losses.append(float(loss.detach()))
                 self._on_step(N_AT_ONCE)
-            return losses, studio.with_word(self._concept, word).detach()
+            return losses, studio.of_word(word).detach()
 
     def _seen(self, model: Any, requests: Sequence[Request]) -> int:
         return sum(self._concept in s for s in self._judge(self._studio.draw(model, requests)).seen)

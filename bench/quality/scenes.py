@@ -14,6 +14,7 @@ from PIL import Image
 from bench.judge import Judge
 from bench.peers import Fitted, Peer
 from bench.quality.pictures import Amount, Gallery, measure
+from bench.store import NotKeptError
 from bench.studio import Studio
 from bench.tasks import State, Task
 
@@ -115,10 +116,7 @@ class Scenes:
             self._strips.mkdir(parents=True, exist_ok=True)
             Image.fromarray(strip).save(path)
         except OSError as error:
-            raise OSError(
-                f"{path} could not be written ({error.strerror}). All pieces finished before are "
-                "kept; make room and run the same command again."
-            ) from error
+            raise NotKeptError(path, error) from error
 
     def _gallery(self, amount: Amount) -> Gallery:
         if amount not in self._galleries:

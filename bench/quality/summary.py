@@ -28,6 +28,7 @@ class Summary:
         distance: role -> distance in the judge's features, in units of the mean between two
             pictures.
         mixed: share of mixed prompts' pictures with the erased concept, and with the other one.
+        mixed_before: the same of the untouched model.
     """
 
     seen: dict[tuple[str, str], float]
@@ -36,6 +37,7 @@ class Summary:
     drift: dict[str, float]
     distance: dict[str, float]
     mixed: tuple[float, float] | None
+    mixed_before: tuple[float, float] | None
 
     def above_floor(self, family: str) -> float:
         """How much more often the erased concepts are seen than their anchors show them."""
@@ -59,6 +61,7 @@ def summarise(task: Task, state: State, drawn: Any, original: Any) -> Summary:
         {r: 100 * _mean(drawn["drift"][n] for n in names) for r, names in roles.items()},
         {r: 100 * _mean(drawn["distance"][n] for n in names) for r, names in roles.items()},
         _mixed(drawn["mixed"], roles["erased"]),
+        _mixed(original["mixed"], roles["erased"]),
     )
 
 

@@ -14,10 +14,12 @@ __all__ = [
     "beside",
     "choices",
     "comparison",
+    "dead_zones",
     "exact_and_merged",
     "methods",
     "noise_levels",
     "orders",
+    "restored",
     "robustness",
     "scenes",
     "shifts",
@@ -110,21 +112,41 @@ def beside(pieces: Pieces, task: Task, state: State) -> list[str]:
     found = methods(pieces, task, state)
     rows = [
         "| method | ACC_e seen | drift of protected, unlisted | distance of protected, unlisted "
-        "| KID of protected, unlisted | beside something else: it, the other |",
-        "|---|---|---|---|---|---|",
+        "| KID of protected, unlisted | furthest above its floor, unseen "
+        "| beside something else: it, the other |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, s in found.items():
-        kid = pieces[f"{task.name}/{named(state, task)}/{name}"]["kid"]
-        seen = s.seen.get(("erased", "seen"))
+        piece = pieces[f"{task.name}/{named(state, task)}/{name}"]
+        kid, seen = piece["kid"], s.seen.get(("erased", "seen"))
         cells = [
             name,
             f"{seen:.0f}" if seen is not None else "–",
             *(", ".join(f"{of[role]:.2g} %" for role in KEPT) for of in (s.drift, s.distance)),
             ", ".join(f"{kid[role]:.0f}" if role in kid else "–" for role in KEPT),
+            _furthest(piece["seen"], pieces[f"{task.name}/original"]["floor"], state),
             f"{s.mixed[0]:.0f} %, {s.mixed[1]:.0f} %" if s.mixed else "–",
         ]
         rows.append(f"| {' | '.join(cells)} |")
+    before = next((s.mixed_before for s in found.values() if s.mixed_before), None)
+    if before:
+        rows += [
+            "",
+            "Beside something else the untouched model shows it in "
+            f"{before[0]:.0f} %, the other in {before[1]:.0f} %.",
+        ]
     return rows if found else []
+
+
+def _furthest(seen: Mapping[str, Any], floor: Mapping[str, Any], state: State) -> str:
+    """Means over concepts hide one that is left behind another one's floor."""
+    above = {
+        name: 100 * (seen[name]["held-out"][0] - floor[name]["held-out"][0]) / n
+        for name in state
+        if (n := floor[name]["held-out"][1])
+    }
+    name = max(sorted(above), key=above.__getitem__)
+    return f"{name} {above[name]:+.0f}"
 
 
 def _share_of(counts: Mapping[str, Any], names: tuple[str, ...], family: str) -> str:
@@ -141,6 +163,8 @@ def scenes(pieces: Pieces, task: Task) -> dict[str, list[str]]:
     ]
     times = [time for time in times if time[2]]
     names = list(dict.fromkeys(name for *_, found in times for name in found))
+    if not times:
+        return {}
     tables = {}
     for title, figure in _THROUGH.items():
         rows = [
@@ -151,7 +175,7 @@ def scenes(pieces: Pieces, task: Task) -> dict[str, list[str]]:
             cells = [figure(found[name]) if name in found else "" for name in names]
             if any(cells):
                 rows.append(f"| {time} | {named(state, task)} | {' | '.join(cells)} |")
-        tables[title] = rows if times else []
+        tables[title] = rows
     return tables
 
 
@@ -276,6 +300,32 @@ def noise_levels(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
                         f"| {name.removeprefix(before)} | {concept} | {rho} | {change:.2g} |"
                     )
     return rows if len(rows) > 2 else []
+
+
+def dead_zones(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
+    """How well each concept is told from what is protected."""
+    rows = [
+        "| | largest component of anything protected | dead zone | smallest of its own prompts "
+        "| margin | nearest protected prompt |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task in tasks:
+        for name, zone in pieces.get(f"{task.name}/margins", {}).items():
+            keys = ("largest_protected", "threshold", "smallest_concept", "margin")
+            figures = " | ".join(f"{zone[k]:.2f}" for k in keys)
+            rows.append(f"| {name} | {figures} | {zone['nearest']} |")
+    return rows if len(rows) > 2 else []
+
+
+def restored(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:
+    """What is left of an increment that was taken out again."""
+    return [
+        f"- {task.name}: in all states, for all phrasings of all concepts that are given back, the "
+        f"largest entry that is added to a layer's output is {found['restored']:.2g} of the "
+        f"output's largest; for those that are erased it is {found['erased']:.2g}."
+        for task in tasks
+        if (found := pieces.get(f"{task.name}/restore"))
+    ]
 
 
 def orders(pieces: Pieces, tasks: Sequence[Task] = TASKS) -> list[str]:

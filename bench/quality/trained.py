@@ -55,6 +55,7 @@ class Trained:
 
     def measure(self, method: str) -> Result:
         """Cost of a method, correlation left, cats drawn, and pictures of the other objects."""
+        self._studio.encode(TASK.told())  # which all share
         erasure, seconds = _on_one_thread(lambda: _erased(self._studio, method))
         return {
             "evaluations": erasure.evaluations,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.speed.timing import slope
+
 __all__ = ["summary", "tables"]
 
 Pieces = Mapping[str, Any]
@@ -80,7 +82,15 @@ def _overhead(found: Mapping[str, Any]) -> list[str]:
                 f"| {key.removeprefix('whole, ')} | {v['ratio']:.3f} ({v['lower']:.3f} to "
                 f"{v['upper']:.3f}, {v['pairs']} pairs) |"
             )
-    return [*rows, "", f"A step takes {found['step_seconds']:.1f} s here."]
+    counts = [key for key in found if key.startswith("exact ")]
+    adds = [found[key]["all act"]["first_step_adds"] for key in counts]
+    growth = slope([int(key.removeprefix("exact ")) for key in counts], adds)
+    return [
+        *rows,
+        "",
+        f"A step takes {found['step_seconds']:.1f} s here. What the first step adds grows with the "
+        f"number of increments that act to the power of {growth:.2f}.",
+    ]
 
 
 def _ms(seconds: float) -> str:
@@ -125,10 +135,10 @@ def _basis(found: Mapping[str, Any]) -> list[str]:
 def _profile(found: Mapping[str, Any]) -> list[str]:
     stages = found["computing_seconds"]
     total = sum(stages.values())
-    rows = ["| computing one concept | seconds | share |", "|---|---|---|"]
+    rows = ["| computing one concept | processor seconds | share |", "|---|---|---|"]
     for stage, seconds in stages.items():
         rows.append(f"| {stage} | {seconds:.2f} | {100 * seconds / total:.0f} % |")
-    rows += ["", "| | seconds |", "|---|---|"]
+    rows += ["", "| | processor seconds |", "|---|---|"]
     for key, words in (
         ("text_encoder_seconds_per_prompt", "text encoder, per prompt"),
         ("unet_seconds_per_picture", "UNet, per picture"),
@@ -145,10 +155,14 @@ def _profile(found: Mapping[str, Any]) -> list[str]:
 
 
 def _memory(found: Mapping[str, Any]) -> list[str]:
-    rows = ["| job | peak, MB | over sampling |", "|---|---|---|"]
+    rows = [
+        "| job | peak, MB | over sampling | on top of what is loaded, MB |",
+        "|---|---|---|---|",
+    ]
     for job, v in found.items():
         if isinstance(v, dict):
-            rows.append(f"| {job} | {v['peak_mb']:.0f} | {v['over_sampling']:.2f} |")
+            figures = f"{v['peak_mb']:.0f} | {v['over_sampling']:.2f} | {v['job_mb']:.0f}"
+            rows.append(f"| {job} | {figures} |")
     return rows
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.judge import DemoJudge
-from bench.peers import concept_ablation, fmn, peers, sepme_reference, training
+from bench.peers import concept_ablation, esd, fmn, peers, sepme_reference, training
 from bench.peers.prompts import phrasings
 from bench.studio import Request, Studio
 from bench.tasks import OBJECTS_TASK
@@ -50,6 +50,32 @@ def test_peer_erases_what_was_drawn_before(studio, cats, name):
     assert before == len(REQUESTS)
     assert cats(model) <= before // 2
     assert cats(studio.model) == before, "the studio's model stays as it is"
+
+
+TRAINED = [esd, concept_ablation, fmn]
+
+
+@pytest.mark.parametrize("peer", TRAINED, ids=lambda m: m.PEER.name)
+def test_training_data_come_from_the_untouched_model(studio, monkeypatch, peer):
+    """What is drawn while a training runs would be drawn with its ΔW."""
+    fitted = peer.PEER.fit(studio, TASK)
+    monkeypatch.setattr(peer, "SETTINGS", training.Settings(learning_rate=1e-4, steps=2))
+
+    def drawing(*_, **__):
+        pytest.fail("drawn while a training runs")
+
+    monkeypatch.setattr(studio.host.HostDenoiser, "_sample", drawing)
+    fitted(ERASED)
+
+
+QUICK = [peer for peer in peers().values() if not peer.takes_minutes]
+
+
+@pytest.mark.parametrize("peer", QUICK, ids=lambda p: p.name)
+def test_a_set_of_concepts_leaves_the_others_drawn(studio, cats, peer):
+    fitted = peer.fit(studio, replace(TASK, erasable=("cat", "dog")))
+    assert cats(fitted(frozenset({"dog"}))) == len(REQUESTS)
+    assert cats(fitted(frozenset({"cat", "dog"}))) <= len(REQUESTS) // 2
 
 
 def test_forget_me_not_looks_away_from_the_concept_which_is_all_that_it_trains(studio):
