@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
+from bench.__main__ import _arguments, _measured
 from bench.peers import Peer, peers
-from bench.pieces import Bench
+from bench.pieces import Bench, Own
 from bench.quality.erasing_tables import trained
 from bench.quality.pictures import _mmd
 from bench.quality.scenes import FULL, Scenes
@@ -215,6 +217,9 @@ def test_tasks_of_a_file_are_read(tmp_path):
         ({"protected": []}, "protected is ()"),
         ({"unlisted": ["A"]}, "A is named twice"),
         ({"seen": ["a painting"]}, "'a painting' needs one {}"),
+        ({"mixed": [["a dog", "E"]]}, "'a dog' needs one {}"),
+        ({"mixed": [["by {}"]]}, "a list of [template, other]"),
+        ({}, "the name 'artists' is taken"),
     ],
 )
 def test_a_wrong_task_is_told_by_its_number(tmp_path, wrong, told):
@@ -224,12 +229,54 @@ def test_a_wrong_task_is_told_by_its_number(tmp_path, wrong, told):
         list(from_file(path))
 
 
-@pytest.mark.parametrize("text", ["[", '{"name": "artists"}', '["artists"]'])
+@pytest.mark.parametrize("text", ["[", "[]", '{"name": "artists"}', '["artists"]'])
 def test_a_file_that_is_no_list_of_tasks_says_what_is_expected(tmp_path, text):
     path = tmp_path / "tasks.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"tasks\.json.*expected"):
         list(from_file(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--checkpoint", "a"], "needs --prompts and --classifier"),
+        (["--prompts", "a"], "go with --checkpoint"),
+        (["--resolution", "512"], "go with --checkpoint"),
+        (
+            ["speed", "--checkpoint", "a", "--prompts", "b", "--classifier", "c"],
+            "speed does not measure your checkpoint",
+        ),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(monkeypatch, capsys, options, told):
+    monkeypatch.setattr("sys.argv", ["bench", *options])
+    with pytest.raises(SystemExit):
+        _arguments()
+    assert told in capsys.readouterr().err
+
+
+def test_own_checkpoints_are_told_apart_by_what_is_in_them(tmp_path):
+    for name in ("model", "tasks", "judge"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(1_000_000))
+    own = Own(tmp_path / "model" / "file", tmp_path / "tasks" / "file", tmp_path / "judge")
+    before = own.told
+    assert own.told == before
+    for path in (own.checkpoint, own.prompts, own.classifier / "file"):
+        path.write_bytes(bytes(500_000) + b"1" * 500_000)
+        assert own.told != before
+        before = own.told
+
+
+def test_a_server_that_does_not_answer_costs_its_piece_alone(tmp_path):
+    def silent():
+        raise ConnectionRefusedError("nobody is there")
+
+    store = Store(tmp_path / "results.json", STAMP)
+    with tqdm(disable=True) as bar:
+        failed = _measured([("a", silent), ("b", lambda: 1)], store, bar)
+    assert list(failed) == ["a"] and store.pieces == {"b": 1}
 
 
 def test_strip_shows_one_picture_of_every_concept():

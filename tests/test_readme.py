@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from bench.quality.tables import OURS, TASKS, methods
 from bench.tables import everything, markdown, section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,3 +25,35 @@ def test_every_link_and_picture_is_there():
     local = [link for link in links if not link.startswith("http")]
     assert local
     assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    return json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))["pieces"]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
+def test_every_picture_that_shall_stay_is_the_untouched_one_with_ours_and_with_no_other(
+    pieces, task
+):
+    for state in task.states():
+        found = methods(pieces, task, state)
+        identical = {name: set(kept(s.identical)) for name, s in found.items()}
+        assert identical.pop(OURS) == {100}
+        assert identical and all(min(shares) < 100 for shares in identical.values())
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
+def test_ours_is_on_top_of_the_harmonic_means_of_unseen_phrasings(pieces, task):
+    for state in (task.scenes["1"][0], task.scenes["1"][-1]):
+        means = {name: s.h_o("held-out") for name, s in methods(pieces, task, state).items()}
+        assert means[OURS] == max(means.values()) >= 98
+
+
+def test_who_optimises_a_token_gets_a_concept_back_from_every_method_that_was_tried(pieces):
+    attacks = {name: found for name, found in pieces.items() if "/robustness/" in name}
+    assert attacks and all(found["inversion"]["after"] > 0 for found in attacks.values())
+
+
+def kept(shares):
+    return [share for (role, _), share in shares.items() if role != "erased"]
