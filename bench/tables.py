@@ -29,9 +29,9 @@ Pieces = Mapping[str, Any]
 
 _PROTOCOL = """## Results on the demo model
 
-Every method gets the same ten objects, or four styles and two objects, and draws with the same
-seeds (euler, 20 steps, cfg 4) through ComfyUI's own sampler; the demo's classifier says what is on
-the pictures. *Name* is the bare name, *unseen* are phrasings that no method was given. ACC_e is how
+Every method is told of the same eight objects, or four styles, and draws them and two objects that
+it was not told of with the same seeds (euler, 20 steps, cfg 4) through ComfyUI's own sampler; the
+demo's classifier says what is on the pictures. *Name* is the bare name, *unseen* are phrasings that no method was given. ACC_e is how
 often an erased concept is still seen (lower is better); ACC_r one that was given back, ACC_s a
 protected one and ACC_g one that nobody listed are told for unseen phrasings. H_o, for unseen
 phrasings too, is the harmonic mean of 100 − ACC_e, ACC_s and ACC_g, where of ACC_e only counts what
@@ -46,7 +46,7 @@ but for the paper's procedure, whose basis has room for names only, and the naiv
 one concept at a time.
 
 **What it says.** On this model most methods erase down to the floor and keep recognisable what
-shall stay, so H_o hardly tells them apart, and of the bare name some leave fewer pictures than
+shall stay, so H_o hardly tells these apart, and of the bare name some leave fewer pictures than
 ours. What no other method does: every picture that shall stay is the untouched model's, to the
 bit. (The paper's own procedure restores many bare names exactly, and few other pictures.) Erasing
 is no lock: who optimises a token for it gets a concept back from every method that was tried.

@@ -1,4 +1,4 @@
-"""Naive sum: each concept erased alone, told of nothing else; the increments of a set are added.
+"""Naive sum: each concept erased alone, told of no other; the increments of a set are added.
 
 The same solver as ours without what makes increments separable. It shows what separation is worth.
 """
