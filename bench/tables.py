@@ -31,12 +31,12 @@ _PROTOCOL = """## Results on the demo model
 
 Every method is told of the same eight objects, or four styles, and draws them and two objects that
 it was not told of with the same seeds (euler, 20 steps, cfg 4) through ComfyUI's own sampler; the
-demo's classifier says what is on the pictures. *Name* is the bare name, *unseen* are phrasings that no method was given. ACC_e is how
-often an erased concept is still seen (lower is better); ACC_r one that was given back, ACC_s a
-protected one and ACC_g one that nobody listed are told for unseen phrasings. H_o, for unseen
-phrasings too, is the harmonic mean of 100 − ACC_e, ACC_s and ACC_g, where of ACC_e only counts what
-exceeds the *floor*: how often the sentence without the name is taken for the concept on the
-untouched model.
+demo's classifier says what is on the pictures. *Name* is the bare name, *unseen* are phrasings that
+no method was given. ACC_e is how often an erased concept is still seen (lower is better); ACC_r one
+that was given back, ACC_s a protected one and ACC_g one that nobody listed are told for unseen
+phrasings. H_o, for unseen phrasings too, is the harmonic mean of 100 − ACC_e, ACC_s and ACC_g,
+where of ACC_e only counts what exceeds the *floor*: how often the sentence without the name is
+taken for the concept on the untouched model.
 
 **Caveats.** The model is small and draws emoji; its text encoder has random weights, so its words
 are nearly orthogonal where those of real encoders have neighbours. There are few pictures: a
