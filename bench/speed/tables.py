@@ -17,7 +17,7 @@ def summary(pieces: Pieces) -> list[str]:
     lines = []
     if overhead := pieces.get("speed/overhead"):
         lines.append(
-            f"- **While drawing** 20 steps, 10 exact increments add {_drawing(overhead, 10)} and 50 "
+            f"- **While drawing** 20 steps, 10 exact increments add {_drawing(overhead, 10)}, 50 "
             f"add {_drawing(overhead, 50)}: to the first step {_first(overhead, 10)} and "
             f"{_first(overhead, 50)}, to every later one {_share(overhead, 10)} and "
             f"{_share(overhead, 50)} (all of them acting; SD1.5's UNet, CPU). Merged ones are "
