@@ -49,7 +49,8 @@ one concept at a time.
 shall stay, so H_o hardly tells these apart, and of the bare name some leave fewer pictures than
 ours. What no other method does: every picture that shall stay is the untouched model's, to the
 bit. (The paper's own procedure restores many bare names exactly, and few other pictures.) Erasing
-is no lock: who optimises a token for it gets a concept back from every method that was tried.
+is no lock: who optimises a token for it gets a concept back from every method that was attacked,
+from ESD-x least.
 """
 
 

@@ -50,9 +50,11 @@ def test_ours_is_on_top_of_the_harmonic_means_of_unseen_phrasings(pieces, task):
         assert means[OURS] == max(means.values()) >= 98
 
 
-def test_who_optimises_a_token_gets_a_concept_back_from_every_method_that_was_tried(pieces):
-    attacks = {name: found for name, found in pieces.items() if "/robustness/" in name}
-    assert attacks and all(found["inversion"]["after"] > 0 for found in attacks.values())
+def test_who_optimises_a_token_gets_a_concept_back_from_every_method_from_esd_least(pieces):
+    attacks = {n: found["inversion"] for n, found in pieces.items() if "/robustness/" in n}
+    back = {name.split("/")[-1]: found["after"] for name, found in attacks.items()}
+    assert min(back.values()) == back["ESD-x"] > 0
+    assert list(back.values()).count(back["ESD-x"]) == 1
 
 
 def kept(shares):
