@@ -102,7 +102,8 @@ class ComfyPage:
     def open(self, query: str = "") -> None:
         """Opens the page and waits until it can be worked with."""
         self.page.goto(f"{self.server.url}/{query}", timeout=MILLISECONDS_TO_OPEN)
-        ready = "() => window.app?.graph && window.app.extensionManager && window.LiteGraph"
+        # Whoever opens it is shown some workflow, which comes last and replaces what is there.
+        ready = "() => window.LiteGraph && window.app?.extensionManager && app.graph?.nodes.length"
         self.page.wait_for_function(ready, timeout=MILLISECONDS_TO_OPEN)
         self.page.get_by_test_id("queue-button").wait_for(timeout=MILLISECONDS_TO_OPEN)
         self.page.wait_for_load_state("networkidle")

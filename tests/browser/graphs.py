@@ -1,7 +1,9 @@
 """Graphs of our nodes in the page, and how their rows look."""
 
 import json
+from contextlib import suppress
 
+from playwright.sync_api import TimeoutError as TooSlow
 from playwright.sync_api import expect
 
 LABELS = ".sepme-row:not([hidden]) .sepme-label"
@@ -59,6 +61,21 @@ def type_concepts(page, text):
 def add_stack(page, text=""):
     """Shows a stack of files alone."""
     page.script(STACK, text)
+    page.wait_for_nodes(1)
+
+
+def add_by_search(page, name):
+    """Shows a node alone, found as a person finds it: a double click, its name, a choice."""
+    page.script("() => app.graph.clear()")
+    box = page.page.locator("[role=combobox]:focus")
+    for _ in range(3):  # on a busy machine two clicks may be too far apart
+        page.page.mouse.dblclick(800, 600)
+        with suppress(TooSlow):
+            box.wait_for(timeout=10_000)
+            break
+    box.press_sequentially(name, delay=20)
+    found = page.page.get_by_role("option", name=name)
+    found.filter(has_not=page.page.get_by_role("combobox")).first.click()
     page.wait_for_nodes(1)
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.browser.graphs import add_by_search
+
 pytestmark = pytest.mark.browser
 
 NAME = "Erase concepts"
@@ -36,12 +38,7 @@ def test_the_host_lists_the_blueprint(server):
 
 def check_blueprint(page):
     """Adds it as a person does, and erases with it."""
-    page.script("() => app.graph.clear()")
-    page.page.mouse.dblclick(800, 600)
-    page.page.keyboard.type(NAME, delay=20)
-    page.page.wait_for_timeout(800)
-    page.page.keyboard.press("Enter")
-    page.wait_for_nodes(1)
+    add_by_search(page, NAME)
     assert page.script(WIRE) == ["concepts", "protected_concepts"]
     page.wait_for_nodes(3)
     entry = page.run()

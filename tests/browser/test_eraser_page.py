@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.graphs import (
     LISTEN,
+    add_by_search,
     add_eraser,
     ours,
     reopen,
@@ -94,12 +95,7 @@ def test_concepts_become_rows_that_are_computed_once_and_switched_for_nothing(ei
 
 def test_eraser_is_found_by_search_and_followed_inside_a_subgraph(either_page):
     page = either_page
-    page.script("() => app.graph.clear()")
-    page.page.mouse.dblclick(800, 600)
-    page.page.keyboard.type("SepME Eraser", delay=20)
-    page.page.wait_for_timeout(800)
-    page.page.keyboard.press("Enter")
-    page.wait_for_nodes(1)
+    add_by_search(page, "SepME Eraser")
     add_eraser(page, "Van Gogh -> painting")
     page.script(INTO_SUBGRAPH)
     page.page.wait_for_timeout(500)
