@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.quality import erasing_tables as served
+from bench.quality import method_tables as drawn
 from bench.quality import tables as quality
 from bench.quality.scenes import FULL
 from bench.speed import tables as speed
@@ -60,11 +61,11 @@ def markdown(pieces: Pieces) -> str:
     for task, words in ((OBJECTS_TASK, "Six objects"), (STYLES_TASK, "Three styles")):
         state = task.scenes["1"][-1]
         back = len(task.erasable) - len(state)
-        rows = quality.comparison(pieces, task, state)
+        rows = drawn.comparison(pieces, task, state)
         if rows:
             parts += [f"### {words} known together, {len(state)} erased, {back} given back", ""]
             parts += [*rows, ""]
-    parts += [*_titled("Exact and merged", quality.exact_and_merged(pieces))]
+    parts += [*_titled("Exact and merged", drawn.exact_and_merged(pieces))]
     parts += [*served.identical(pieces), "", *speed.summary(pieces), ""]
     parts.append(
         "Everything else, scene by scene: [docs/results.md](docs/results.md). Plots: "
@@ -85,7 +86,7 @@ _PLOTTED = {
 }
 
 
-def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
+def everything(pieces: Pieces, tasks: Sequence[Task] = drawn.TASKS) -> str:
     """All tables."""
     parts = ["# All results", "", "Made by `bench.tables` from the JSON file of the same name.", ""]
     for task in tasks:
@@ -93,11 +94,11 @@ def everything(pieces: Pieces, tasks: Sequence[Task] = quality.TASKS) -> str:
             (task.scenes["1"][0], "all erased"),
             (task.scenes["1"][-1], "some given back"),
         ):
-            rows = quality.comparison(pieces, task, state)
+            rows = drawn.comparison(pieces, task, state)
             parts += _titled(f"{task.name.capitalize()}, {words}", rows)
-            rows = quality.beside(pieces, task, state)
+            rows = drawn.beside(pieces, task, state)
             parts += _titled(f"{task.name.capitalize()}, {words}: beside accuracy", rows)
-        through = quality.scenes(pieces, task)
+        through = drawn.scenes(pieces, task)
         parts += _titled(
             f"{task.name.capitalize()} through the scenes", [_IN_PASSING] * bool(through)
         )
@@ -118,7 +119,7 @@ _IN_PASSING = (
     "which one more or less is much."
 )
 _SECTIONS: dict[str, Callable[[Pieces, Sequence[Task]], list[str]]] = {
-    "Exact and merged": quality.exact_and_merged,
+    "Exact and merged": drawn.exact_and_merged,
     "The way to the anchor": quality.shifts,
     "What is left at every time": quality.noise_levels,
     "Dead zones": quality.dead_zones,
@@ -185,7 +186,7 @@ def _publish(given: Path) -> None:
         )
     shutil.copyfile(given, DOCS / "results.json")
     strips = given.with_name(f"{given.stem} pictures")
-    for path in draw(content["pieces"], strips, quality.TASKS, DOCS):
+    for path in draw(content["pieces"], strips, drawn.TASKS, DOCS):
         print(path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.quality.tables import OURS, TASKS, methods
+from bench.quality.method_tables import OURS, TASKS, methods
 from bench.tables import everything, markdown, section
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,9 +16,9 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of what draws)
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 
+from bench.quality.method_tables import methods  # noqa: E402
 from bench.quality.scenes import in_passing, named  # noqa: E402
 from bench.quality.summary import Summary  # noqa: E402
-from bench.quality.tables import methods  # noqa: E402
 from bench.tasks import Task  # noqa: E402
 
 __all__ = ["accuracy", "capacity", "courses", "grid", "leaks"]
