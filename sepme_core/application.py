@@ -87,11 +87,8 @@ class StackBranch:
             self._low_rank = [_Row(e, device) for e in stack.active() if e.increment.separable]
             self._full = _full_weights(stack, device)
         self._text_only = {module for row in self._low_rank for module in row.coef}
-        self._input: Tensor | None = None
-        self._effect = _Effect([])
         self._kept: list[_Kept] = []
-        self.rows: Tensor | None = None
-        self.n_calls = 0
+        self.begin()
 
     def begin(self, rows: Tensor | None = None) -> None:
         """Starts a model call.
@@ -99,7 +96,9 @@ class StackBranch:
         Args:
             rows: bool `[batch]`, the batch entries to act on; None for all.
         """
-        self._input, self._effect, self.rows, self.n_calls = None, _Effect([]), rows, 0
+        self._input: Tensor | None = None
+        self._effect = _Effect(torch.Size(), [])
+        self.rows, self.n_calls = rows, 0
 
     def __call__(self, module: str, embeddings: Tensor) -> Tensor | None:
         """The addend for one layer, `[..., d_out]` float32, or None when nothing is to be added."""
@@ -118,25 +117,25 @@ class StackBranch:
 
     def _look_up(self, embeddings: Tensor) -> _Effect:
         if embeddings.requires_grad:  # its graph belongs to one backward pass
-            return _Effect(self._find(embeddings))
+            return _Effect(embeddings.shape[:-1], self._find(embeddings))
         for kept in self._kept:
             if kept.is_for(embeddings, self.rows):
                 return kept.effect
-        effect = _Effect(self._find(embeddings), room=_ROOM // _N_KEPT)
+        effect = _Effect(embeddings.shape[:-1], self._find(embeddings), _ROOM // _N_KEPT)
         kept = _Kept(embeddings.detach().clone(), self.rows, effect)
         self._kept = [kept, *self._kept[: _N_KEPT - 1]]
         return effect
 
-    def _find(self, embeddings: Tensor) -> list[tuple[_Row, Tensor]]:
+    def _find(self, embeddings: Tensor) -> list[_Hit]:
         e = embeddings.float()
         length = e.norm(dim=-1)
         found = [(row, *row.look(e, length, embeddings.dtype)) for row in self._low_rank]
-        masks = torch.stack([self._masked(mask) for _, _, mask in found])
-        hit = masks.flatten(1).any(1).tolist()
+        masks = torch.stack([self._masked(mask) for _, _, mask in found]).flatten(1)
+        tokens = masks.nonzero()[:, 1].split(masks.sum(1).tolist())
         return [
-            (row, torch.where(mask[..., None], z, 0))
-            for (row, z, _), mask, is_hit in zip(found, masks, hit, strict=True)
-            if is_hit
+            _Hit(row, z.flatten(0, -2)[reached], reached)
+            for (row, z, _), reached in zip(found, tokens, strict=True)
+            if len(reached)
         ]
 
     def _masked(self, values: Tensor) -> Tensor:
@@ -145,26 +144,45 @@ class StackBranch:
         return values * self.rows.to(values.device).view(-1, *[1] * (values.ndim - 1))
 
 
+@dataclass(frozen=True, eq=False)
+class _Hit:
+    """An increment that acts on some tokens of a batch.
+
+    Attributes:
+        coordinates: of these tokens in its basis, `[n, n_basis]`.
+        tokens: their places among all tokens of the batch, each once, int64 `[n]`.
+    """
+
+    row: _Row
+    coordinates: Tensor
+    tokens: Tensor
+
+
 class _Effect:
     """What the increments add for one batch of embeddings.
 
     Args:
-        hits: the increments that some token reaches, each with the coordinates of its tokens.
+        shape: of the batch, `[..., n_tokens]`.
+        hits: the increments that act on some of its tokens.
         room: bytes of sums that may be kept; what does not fit is computed in every call.
     """
 
-    def __init__(self, hits: list[tuple[_Row, Tensor]], room: int = 0) -> None:
-        self._hits, self._room = hits, room
+    def __init__(self, shape: torch.Size, hits: list[_Hit], room: int = 0) -> None:
+        self._shape, self._hits, self._room = shape, hits, room
         self._sums: dict[str, Tensor] = {}
 
     def __call__(self, module: str) -> Tensor | None:
         """The sum for one layer, one increment after the other: alone each gives the same bits."""
         if module in self._sums:
             return self._sums[module]
-        parts = [row.add(module, z) for row, z in self._hits if module in row.coef]
-        if not parts:
+        hits = [hit for hit in self._hits if module in hit.row.coef]
+        if not hits:
             return None
-        addend = sum(parts[1:], parts[0])
+        d_out = hits[0].row.coef[module].shape[1]
+        addend = hits[0].coordinates.new_zeros(self._shape.numel(), d_out)
+        for hit in hits:
+            addend.index_add_(0, hit.tokens, hit.coordinates @ hit.row.coef[module])
+        addend = addend.unflatten(0, self._shape)
         if addend.nbytes <= self._room:
             self._room -= addend.nbytes
             self._sums[module] = addend
@@ -218,9 +236,6 @@ class _Row:
         """Coordinates `[..., n_basis]` of all tokens and which of them count, bool `[...]`."""
         z = e @ self.basis.T
         return z, token_mask(z.norm(dim=-1), length, self.increment, dtype)
-
-    def add(self, module: str, z: Tensor) -> Tensor:
-        return z @ self.coef[module]
 
 
 def check_fits(increments: Sequence[Increment], layers: Mapping[str, nn.Module]) -> None:
