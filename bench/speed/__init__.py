@@ -21,10 +21,12 @@ def _in_a_process(name: str, quick: bool) -> dict[str, Any]:
     """A process each: models of real size are gone after it, and the host is not in ours.
 
     Threads that wait must not spin, or a second busy process on the machine slows them tenfold. But
-    the closed form is thousands of small products, which in ComfyUI have threads that do.
+    the closed form and applying are thousands of small products, and in ComfyUI threads do spin:
+    waking them would take longer than the products.
     """
     command = [sys.executable, "-m", "bench.speed", name, *["--quick"] * quick]
-    waiting = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE" if name == "scale" else "PASSIVE"}
+    small_products = name in ("scale", "overhead")
+    waiting = {**os.environ, "OMP_WAIT_POLICY": "ACTIVE" if small_products else "PASSIVE"}
     done = subprocess.run(
         command, cwd=cache.REPOSITORY, env=waiting, check=True, stdout=subprocess.PIPE, text=True
     )

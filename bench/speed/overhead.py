@@ -9,6 +9,9 @@ Two measures. `share`: the text-only layers alone, with and without the incremen
 the time of a whole step; milliseconds are seen in it that no whole step could show. `whole`: whole
 steps in pairs, the check on it, as exact as the machine is quiet. Merged increments are weights:
 nothing is added, and `whole` is all there is to measure.
+
+What increments add to a step is of three kinds: once, when they come to where the model runs; in
+the first step with a prompt, which is looked at; and in every later one, which uses what is kept.
 """
 
 from __future__ import annotations
@@ -94,22 +97,33 @@ class _Lab:
         )
 
     def alone(self, n: int, n_acting: int | None, step: float) -> dict[str, float]:
-        """Seconds that n increments add to a step: to its first, which looks, and to the others."""
+        """Seconds that n increments add: once, to the first step with a prompt, to all others."""
         (wrapper,) = self.exact(n).get_wrappers("apply_model", self.host.KEY)
         context = self.prompt(n if n_acting is None else n_acting)
         layers = _LayersAlone(self.model.model, list(self.layers.values()))
 
-        def timed(call: Any) -> float:
+        def plain() -> float:
             layers.context = self.torch.cat(context.chunk(2))
-            return seconds(call)
+            return seconds(layers)
 
         def erasing() -> float:
-            return timed(lambda: wrapper(layers, self.x, self.sigma, transformer_options={}))
+            layers.context = self.torch.cat(context.chunk(2))
+            return seconds(lambda: wrapper(layers, self.x, self.sigma, transformer_options={}))
 
-        timed(layers)
-        first = erasing() - timed(layers)
-        added = paired(lambda: timed(layers), erasing, 15)["added_seconds"]
-        return {"first_step_adds": first, "step_adds": added, "share": added / step}
+        def erasing_anew() -> float:
+            context[0, 0, 0] += 1  # another prompt: nothing that is kept is of use
+            return erasing()
+
+        plain()
+        once = erasing() - plain()
+        first = paired(plain, erasing_anew, 9)["added_seconds"]
+        added = paired(plain, erasing, 15)["added_seconds"]
+        return {
+            "once_adds": once - first,
+            "first_step_adds": first,
+            "step_adds": added,
+            "share": added / step,
+        }
 
     def whole(self, quick: bool) -> Iterator[tuple[str, Any, int]]:
         """What whole steps are measured of: name, model, how many increments act."""

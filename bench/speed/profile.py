@@ -174,7 +174,10 @@ def _running_again(model: Any, clip: Any, n_pairs: int) -> dict[str, float | int
 
 
 def _applying(model: Any) -> dict[str, float]:
-    """What fifty increments add up in one model call, all acting; without the host's hooks."""
+    """What fifty increments add up in one model call, all acting; without the host's hooks.
+
+    In one thread: waking others for products as small as these takes longer than they do.
+    """
     import torch  # noqa: PLC0415
     from sepme_pack.sepme_core.application import StackBranch  # noqa: PLC0415
     from sepme_pack.sepme_core.increment import Stack  # noqa: PLC0415
@@ -193,6 +196,7 @@ def _applying(model: Any) -> dict[str, float]:
     def median(paths: list[str], make: Callable[[], Any]) -> float:
         return statistics.median(call(make(), paths) for _ in range(5))
 
+    torch.set_num_threads(1)
     kept, paths = StackBranch(stack), list(layers)
     call(kept, paths)
     everything = median(paths, lambda: StackBranch(stack))

@@ -18,10 +18,10 @@ def summary(pieces: Pieces) -> list[str]:
     if overhead := pieces.get("speed/overhead"):
         lines.append(
             f"- **While drawing** 20 steps, 10 exact increments add {_drawing(overhead, 10)}, 50 "
-            f"add {_drawing(overhead, 50)}: to the first step {_first(overhead, 10)} and "
-            f"{_first(overhead, 50)}, to every later one {_share(overhead, 10)} and "
-            f"{_share(overhead, 50)} (all of them acting; SD1.5's UNet, CPU). Merged ones are "
-            "weights and add nothing."
+            f"add {_drawing(overhead, 50)}: to the first step with a prompt "
+            f"{_first(overhead, 10)} and {_first(overhead, 50)}, to every later one "
+            f"{_share(overhead, 10)} and {_share(overhead, 50)} (all of them acting; SD1.5's UNet, "
+            f"CPU). {_once(overhead, 50)} Merged ones are weights and add nothing."
         )
     if scale := pieces.get("speed/scale"):
         told = ", ".join(f"{scale[f'SD1.5, {n}']['seconds']:.2g} s for {n}" for n in (1, 10, 100))
@@ -46,8 +46,13 @@ def _first(overhead: Mapping[str, Any], n: int) -> str:
     return f"{100 * added / overhead['step_seconds']:.1f} %"
 
 
+def _once(overhead: Mapping[str, Any], n: int) -> str:
+    added = overhead[f"exact {n}"]["all act"]["once_adds"]
+    return f"Coming to the model takes {n} increments {added:.2g} s, once."
+
+
 def _drawing(overhead: Mapping[str, Any], n: int) -> str:
-    """Of a drawing of 20 steps, of which the first one looks."""
+    """Of a drawing of 20 steps, of which the first one looks, after others with the model."""
     told = overhead[f"exact {n}"]["all act"]
     added = told["first_step_adds"] + 19 * told["step_adds"]
     return f"{100 * added / (20 * overhead['step_seconds']):.1f} %"
@@ -73,15 +78,17 @@ def tables(pieces: Pieces) -> dict[str, list[str]]:
 def _overhead(found: Mapping[str, Any]) -> list[str]:
     """The text-only layers alone over the whole step, and whole steps in pairs as the check."""
     rows = [
-        "| increments | act | first step adds | every later step adds | share of a step |",
-        "|---|---|---|---|---|",
+        "| increments | act | once | first step with a prompt adds | every later step adds "
+        "| share of a step |",
+        "|---|---|---|---|---|---|",
     ]
     for key, by_acting in found.items():
         if key.startswith("exact "):
             for acting, v in by_acting.items():
                 rows.append(
-                    f"| {key.removeprefix('exact ')} | {acting} | {_ms(v['first_step_adds'])} | "
-                    f"{_ms(v['step_adds'])} | {100 * v['share']:.2f} % |"
+                    f"| {key.removeprefix('exact ')} | {acting} | {_ms(v['once_adds'])} | "
+                    f"{_ms(v['first_step_adds'])} | {_ms(v['step_adds'])} | "
+                    f"{100 * v['share']:.2f} % |"
                 )
     rows += ["", "| whole steps in pairs | ratio (quartiles) |", "|---|---|"]
     for key, v in found.items():
