@@ -48,7 +48,7 @@ def _first(overhead: Mapping[str, Any], n: int) -> str:
 
 def _once(overhead: Mapping[str, Any], n: int) -> str:
     added = overhead[f"exact {n}"]["all act"]["once_adds"]
-    return f"Coming to the model takes {n} increments {added:.2g} s, once."
+    return f"Moving {n} increments to the model takes {added:.2g} s, once."
 
 
 def _drawing(overhead: Mapping[str, Any], n: int) -> str:
