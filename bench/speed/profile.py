@@ -2,8 +2,8 @@
 
 SD1.5's UNet and CLIP-L with random weights, float32 on the CPU, latents of 32 x 32. Stages hold
 what is spent in them alone: the text encoder is called while planning, but counted apart. Refining
-is cut short, at two drawings and two steps; by default there are eight drawings and, from the
-closed form, about ten steps. Times are the processor's.
+is cut short, at two drawings and two steps, one of each when quick; by default there are eight
+drawings and, from the closed form, about ten steps. Times are the processor's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from bench.speed.timing import cpu_seconds, paired
 __all__ = ["Stopwatch", "measure"]
 
 SIDE = 32
-N_DRAWINGS, N_STEPS = 2, 2
 
 
 def measure(quick: bool) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def measure(quick: bool) -> dict[str, Any]:
     model, clip = unet(quick), clip_l()
     return {
         "narrower_unet": quick,
-        "computing_seconds": _computing(model, clip),
+        "computing_seconds": _computing(model, clip, 1 if quick else 2),
         "text_encoder_seconds_per_prompt": _text_encoder(clip, 16 if quick else 32),
         "unet_seconds_per_picture": _unet_batches(model),
         "blocks_run_again": _running_again(model, clip, 2 if quick else 4),
@@ -73,8 +72,8 @@ class Stopwatch:
         setattr(owner, attribute, timed)
 
 
-def _computing(model: Any, clip: Any) -> dict[str, float]:
-    """One concept from its name to the increment, by closed form and refine."""
+def _computing(model: Any, clip: Any, n: int) -> dict[str, float]:
+    """One concept from its name to the increment, by closed form and n drawings and steps."""
     import torch  # noqa: PLC0415
     from sepme_pack.nodes.session import open_session  # noqa: PLC0415
     from sepme_pack.sepme_core import erase as erase_module  # noqa: PLC0415
@@ -99,7 +98,7 @@ def _computing(model: Any, clip: Any) -> dict[str, float]:
     with stages.stage("opening: fingerprints, weights"):
         session = open_session(model, clip)
     stages.watch(type(session.encode), "__call__", "text encoding")
-    refine = RefineConfig(max_steps=N_STEPS, n_trajectories=N_DRAWINGS)
+    refine = RefineConfig(max_steps=n, n_trajectories=n)
     with host().computing(), stages.stage("everything else"):
         erase_module.erase(
             CONCEPTS,
