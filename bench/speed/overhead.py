@@ -73,6 +73,11 @@ class _Lab:
         stack = Stack.of(self.increments[:n])
         return self.host.apply_exact(self.model, stack, self.host.Window())
 
+    def wrapper(self, n: int) -> Any:
+        """What surrounds a call of that model; it has not been called yet."""
+        (found,) = self.exact(n).get_wrappers("apply_model", self.host.KEY)
+        return found
+
     def merged(self, n: int) -> Any:
         """The model with the first n increments in its weights."""
         from sepme_pack.sepme_core.increment import Stack  # noqa: PLC0415
@@ -98,7 +103,7 @@ class _Lab:
 
     def alone(self, n: int, n_acting: int | None, step: float) -> dict[str, float]:
         """Seconds that n increments add: once, to the first step with a prompt, to all others."""
-        (wrapper,) = self.exact(n).get_wrappers("apply_model", self.host.KEY)
+        wrapper = self.wrapper(n)
         context = self.prompt(n if n_acting is None else n_acting)
         layers = _LayersAlone(self.model.model, list(self.layers.values()))
 
@@ -106,20 +111,19 @@ class _Lab:
             layers.context = self.torch.cat(context.chunk(2))
             return seconds(layers)
 
-        def erasing() -> float:
+        def erasing(by: Any = wrapper) -> float:
             layers.context = self.torch.cat(context.chunk(2))
-            return seconds(lambda: wrapper(layers, self.x, self.sigma, transformer_options={}))
+            return seconds(lambda: by(layers, self.x, self.sigma, transformer_options={}))
 
         def erasing_anew() -> float:
             context[0, 0, 0] += 1  # another prompt: nothing that is kept is of use
             return erasing()
 
-        plain()
-        once = erasing() - plain()
+        coming = paired(plain, lambda: erasing(self.wrapper(n)), 9)["added_seconds"]
         first = paired(plain, erasing_anew, 9)["added_seconds"]
         added = paired(plain, erasing, 15)["added_seconds"]
         return {
-            "once_adds": once - first,
+            "once_adds": coming - first,
             "first_step_adds": first,
             "step_adds": added,
             "share": added / step,
