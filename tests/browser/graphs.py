@@ -68,8 +68,9 @@ def add_by_search(page, name):
     """Shows a node alone, found as a person finds it: a double click, its name, a choice."""
     page.script("() => app.graph.clear()")
     box = page.page.locator("[role=combobox]:focus")
-    for _ in range(3):  # on a busy machine two clicks may be too far apart
+    for _ in range(3):
         page.page.mouse.dblclick(800, 600)
+        # On a busy machine two clicks may be too far apart: again. The third time typing fails.
         with suppress(TooSlow):
             box.wait_for(timeout=10_000)
             break
