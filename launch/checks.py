@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,9 @@ from launch import cache, chromium, comfyui, environment
 
 APART = ("adapters", "host", "browser")  # each imports or starts what the others must not see
 CORE = ["tests", *(f"--ignore=tests/{name}" for name in APART)]
+AT_ONCE = 2
+"""Checks that run side by side: a page waits for its server much of the time."""
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass
@@ -29,8 +35,14 @@ class Outcome:
     seconds: float = 0.0
 
 
+Check = Callable[[Path], Outcome]
+"""Runs something with its output in the given file."""
+
+
 def run(pytest_arguments: list[str]) -> int:
-    """Runs all checks, also after one has failed, and sums them up.
+    """Runs all checks, two at a time and also after one has failed, and sums them up.
+
+    What a check prints comes in one piece when it is done.
 
     Args:
         pytest_arguments: if there are any, pytest alone runs with them.
@@ -41,35 +53,61 @@ def run(pytest_arguments: list[str]) -> int:
     comfyui.prepare()
     if pytest_arguments:
         return _call("-m", "pytest", *pytest_arguments)
-    outcomes = [_timed(name, check) for name, check in _checks().items()]
+    outcomes = _side_by_side(_checks())
     _print_summary(outcomes)
     return int(any(outcome.failed for outcome in outcomes))
 
 
-def _checks() -> dict[str, Callable[[], Outcome]]:
+def _side_by_side(checks: dict[str, Check]) -> list[Outcome]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            return list(pool.map(_timed, checks, checks.values()))
+        except BaseException:  # stopped: nothing that was started may go on without us
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in _RUNNING:
+                process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
+            raise
+
+
+def _checks() -> dict[str, Check]:
+    """What is run, by name: the longest first, so that none is left alone at the end."""
     pyright = ("-m", "pyright", "--pythonpath", str(environment.python()))
     return {
-        "ruff check": lambda: _tool("-m", "ruff", "check", "."),
-        "ruff format": lambda: _tool("-m", "ruff", "format", "--check", "."),
-        "pyright": lambda: _tool(*pyright),
-        "tests": lambda: _pytest("core", *CORE),
-        "tests/adapters": lambda: _pytest("adapters", "tests/adapters"),
-        "tests/host": lambda: _pytest("host", "tests/host"),
         "tests/browser": _browser,
+        "tests/adapters": lambda log: _pytest("adapters", "tests/adapters", log=log),
+        "tests/host": lambda log: _pytest("host", "tests/host", log=log),
+        "tests": lambda log: _pytest("core", *CORE, log=log),
+        "pyright": lambda log: _tool(*pyright, log=log),
+        "ruff check": lambda log: _tool("-m", "ruff", "check", ".", log=log),
+        "ruff format": lambda log: _tool("-m", "ruff", "format", "--check", ".", log=log),
         "tests/js": _javascript,
     }
 
 
-def _timed(name: str, check: Callable[[], Outcome]) -> Outcome:
-    print(f"\n=== {name}", flush=True)
+def _timed(name: str, check: Check) -> Outcome:
+    log = cache.folder("logs") / f"check-{name.replace('/', '-').replace(' ', '-')}.log"
+    log.unlink(missing_ok=True)
+    print(f"--- {name} begins", flush=True)
     began = time.monotonic()
-    outcome = check()
+    outcome = check(log)
     outcome.name, outcome.seconds = name, time.monotonic() - began
+    printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    sys.stdout.write(f"\n=== {name}\n{printed}")
+    sys.stdout.flush()
     return outcome
 
 
-def _call(*arguments: str) -> int:
-    """Runs the environment's Python at the repository's root; gives the exit code."""
+def _call(*arguments: str, log: Path | None = None) -> int:
+    """Runs the environment's Python at the repository's root; see `_run`."""
+    return _run([str(environment.python()), *arguments], log)
+
+
+def _run(command: list[str], log: Path | None) -> int:
+    """Runs a command at the repository's root; gives its exit code.
+
+    Args:
+        log: the file that its output goes to; None shows it as it comes.
+    """
     env = {
         **os.environ,
         # Idle threads that spin slow the server beside the tests down.
@@ -77,23 +115,33 @@ def _call(*arguments: str) -> int:
         "PYRIGHT_PYTHON_CACHE_DIR": str(cache.folder("pyright")),
         "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
     }
-    command = [str(environment.python()), *arguments]
-    return subprocess.run(command, cwd=cache.REPOSITORY, env=env).returncode
+    if log is None:
+        return subprocess.run(command, cwd=cache.REPOSITORY, env=env).returncode
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            command, cwd=cache.REPOSITORY, env=env, stdout=file, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        _RUNNING.add(process)
+        code = process.wait()
+        _RUNNING.discard(process)
+    return code
 
 
-def _tool(*arguments: str) -> Outcome:
-    return _one(_call(*arguments))
+def _tool(*arguments: str, log: Path) -> Outcome:
+    return _one(_call(*arguments, log=log))
 
 
 def _one(exit_code: int) -> Outcome:
     return Outcome("", failed=1) if exit_code else Outcome("", passed=1)
 
 
-def _pytest(name: str, *arguments: str) -> Outcome:
+def _pytest(name: str, *arguments: str, log: Path | None = None) -> Outcome:
     """Runs pytest and counts its tests; a run that ends without a count has failed."""
     report = cache.folder("logs") / f"pytest-{name}.xml"
     report.unlink(missing_ok=True)
-    code = _call("-m", "pytest", f"--junitxml={report}", *arguments)
+    code = _call("-m", "pytest", f"--junitxml={report}", *arguments, log=log)
     if not report.exists():
         return Outcome("", failed=1, note=f"pytest ended with exit code {code}")
     suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
@@ -104,11 +152,11 @@ def _pytest(name: str, *arguments: str) -> Outcome:
     return outcome
 
 
-def _browser() -> Outcome:
+def _browser(log: Path) -> Outcome:
     if not Path(cache.REPOSITORY, "tests", "browser").is_dir():
         return Outcome("", skipped=1, note="there is no such folder")
     if chromium.find():
-        return _pytest("browser", "tests/browser")
+        return _pytest("browser", "tests/browser", log=log)
     note = f"no Chromium was found. {chromium.HOW_TO_GET_ONE}"
     print(f"NOT RUN: {note}", flush=True)
     # A person may go without for now; what nobody watches may not.
@@ -119,14 +167,14 @@ def _browser() -> Outcome:
     )
 
 
-def _javascript() -> Outcome:
+def _javascript(log: Path) -> Outcome:
     files = sorted(map(str, Path(cache.REPOSITORY, "tests", "js").glob("*.test.*js")))
     if not files:
         return Outcome("", skipped=1, note="there are none")
     node = _node()
     if not node:
         return Outcome("", skipped=1, note="no node was found; install Node.js 20 or newer")
-    return _one(subprocess.run([node, "--test", *files], cwd=cache.REPOSITORY).returncode)
+    return _one(_run([node, "--test", *files], log))
 
 
 def _node() -> str | None:

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -196,12 +198,50 @@ def test_chosen_browser_that_does_not_exist_is_refused(folder, monkeypatch):
 def test_missing_browser_fails_only_where_nobody_watches(ci, failed, monkeypatch, capsys):
     monkeypatch.setattr(chromium, "find", lambda: None)
     monkeypatch.setenv("CI", ci)
-    assert checks._browser().failed == failed
+    assert checks._browser(Path("unused")).failed == failed
     assert "NOT RUN" in capsys.readouterr().out
 
 
 def test_check_that_ends_without_counting_has_failed(monkeypatch):
-    monkeypatch.setattr(checks, "_call", lambda *_: 4)
+    monkeypatch.setattr(checks, "_call", lambda *_, log: 4)
     outcome = checks._pytest("core", "tests")
     assert (outcome.passed, outcome.failed) == (0, 1)
     assert "exit code 4" in outcome.note
+
+
+def test_checks_run_side_by_side_and_print_in_one_piece_each(monkeypatch, capsys):
+    both = threading.Barrier(2, timeout=60)  # broken if one waits for the other to end
+
+    def check(text, failed):
+        def run(log):
+            both.wait()
+            log.write_text(f"{text} begins\n{text} ends\n")
+            return checks.Outcome("", passed=1 - failed, failed=failed)
+
+        return run
+
+    monkeypatch.setattr(comfyui, "prepare", lambda: None)
+    monkeypatch.setattr(checks, "_checks", lambda: {"one": check("1", 0), "two": check("2", 1)})
+    assert checks.run([]) == 1
+    printed = capsys.readouterr().out
+    assert "=== one\n1 begins\n1 ends\n" in printed
+    assert "=== two\n2 begins\n2 ends\n" in printed
+    assert "1 passed, 1 failed" in printed
+
+
+def test_stopped_checks_leave_no_process_behind(folder, monkeypatch):
+    started = folder / "started"
+    endless = f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(600)"
+
+    def stop(_):
+        while not started.exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comfyui, "prepare", lambda: None)
+    monkeypatch.setattr(environment, "python", lambda: Path(sys.executable))
+    waiting = {"stop": stop, "endless": lambda log: checks._tool("-c", endless, log=log)}
+    monkeypatch.setattr(checks, "_checks", lambda: waiting)
+    with pytest.raises(KeyboardInterrupt):
+        checks.run([])
+    assert not checks._RUNNING
