@@ -21,11 +21,13 @@ class Apply(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="erase",
             node_id="SepME_Apply",
             display_name="SepME Apply",
             description="Erases the concepts of a stack from the model. Everything protected stays "
             "the same, to the bit (exact mode).",
             search_aliases=["erase", "unlearn", "remove style", "safety"],
+            advanced=["start_percent", "end_percent", "prompts"],
             inputs=[
                 io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
                 StackType.Input("stack", tooltip="From SepME Compute, Load or Stack."),
@@ -99,11 +101,12 @@ class Remove(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="erase",
             node_id="SepME_Remove",
-            display_name="SepME Remove",
+            display_name="SepME Restore",
             description="Takes increments out of a model again: the concept is back, exactly. "
             "The others stay.",
-            search_aliases=["restore concept"],
+            search_aliases=["SepME Remove", "restore concept", "give back", "undo erasing"],
             inputs=[
                 io.Model.Input("model", tooltip="A model from SepME Apply."),
                 io.String.Input(

@@ -29,6 +29,7 @@ class CertificateNode(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="check",
             node_id="SepME_Certificate",
             display_name="SepME Certificate",
             description="Measures how far every increment of a stack moves its own concept, every "

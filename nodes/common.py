@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from comfy_api.latest import io
@@ -21,10 +22,28 @@ ConceptsType = io.Custom("SEPME_CONCEPTS")
 StackType = io.Custom("SEPME_STACK")
 
 
-def schema(**fields: Any) -> io.Schema:
-    """A node schema without the fields that this host does not know yet (`search_aliases`, …)."""
+def schema(
+    *, folder: str, inputs: Sequence[io.Input], advanced: Collection[str] = (), **fields: Any
+) -> io.Schema:
+    """A node schema without the fields that this host does not know yet (`search_aliases`, …).
+
+    Args:
+        folder: of the menu: what an artist does with the node, `erase`, `files` or `check`.
+        advanced: ids of the widgets that are rarely needed, which a page folds. Hosts from before
+            there was such a field pass it on all the same: a widget's `options.advanced` says it
+            in every page.
+    Raises:
+        ValueError: an input of `advanced` is not there.
+    """
+    unknown = set(advanced) - {given.id for given in inputs}
+    if unknown:
+        raise ValueError(f"{fields['node_id']} has no inputs {sorted(unknown)} to be folded.")
+    for given in inputs:
+        if given.id in advanced:
+            given.extra_dict["advanced"] = True
     known = inspect.signature(io.Schema).parameters
-    return io.Schema(category=CATEGORY, **{k: v for k, v in fields.items() if k in known})
+    fields = {k: v for k, v in fields.items() if k in known}
+    return io.Schema(category=f"{CATEGORY}/{folder}", inputs=list(inputs), **fields)
 
 
 def mode_input(*, optional: bool = False) -> io.Input:

@@ -26,11 +26,13 @@ class Compare(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="check",
             node_id="SepME_Compare",
             display_name="SepME Compare",
             description="Draws the same prompts and seeds with two models, side by side, and says "
             "which pictures are identical to the bit.",
             search_aliases=["before after", "grid", "xy plot", "check erased concepts"],
+            advanced=["width", "height"],
             inputs=[
                 io.Model.Input("before", tooltip="The model as it was."),
                 io.Model.Input("after", tooltip="The model from SepME Apply or Eraser."),

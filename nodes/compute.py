@@ -112,10 +112,12 @@ class Compute(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="erase",
             node_id="SepME_Compute",
             display_name="SepME Compute",
             description="Computes one small increment per concept. The model stays as it is.",
             search_aliases=["erase", "unlearn", "remove style", "safety"],
+            advanced=[given.id for given in (*_SOLVER, *_TRAINING)],
             inputs=[
                 io.Model.Input("model", tooltip="The model to compute on; it stays as it is."),
                 io.Clip.Input("clip", tooltip="The CLIP that belongs to the model."),

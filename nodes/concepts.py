@@ -23,10 +23,12 @@ class Concepts(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="erase",
             node_id="SepME_Concepts",
             display_name="SepME Concepts",
             description="Names what the model shall no longer draw, and what must not change.",
             search_aliases=["erase", "unlearn", "remove style", "safety"],
+            advanced=["templates", "protected_prompts", "preserve", "preserve_list"],
             inputs=[
                 io.String.Input(
                     "concepts",

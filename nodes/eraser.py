@@ -35,11 +35,20 @@ class Eraser(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="erase",
             node_id="SepME_Eraser",
             display_name="SepME Eraser",
             description="Erases concepts from the model. Each is computed once and kept; switching "
             "it off and on again takes no time.",
             search_aliases=["erase", "unlearn", "remove style", "remove concept", "safety"],
+            advanced=[
+                "preserve",
+                "preserve_list",
+                "method",
+                "mode",
+                "prompts_to_check",
+                "resolution",
+            ],
             inputs=[
                 io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
                 io.Clip.Input("clip", tooltip="The CLIP that belongs to the model."),

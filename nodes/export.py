@@ -41,6 +41,7 @@ class ExportLoRA(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="files",
             node_id="SepME_ExportLoRA",
             display_name="SepME Export LoRA",
             description="Writes a stack as one plain LoRA into models/loras, for ComfyUI, A1111, "

@@ -25,6 +25,7 @@ class LoadStack(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="files",
             node_id="SepME_LoadStack",
             display_name="SepME Load Stack",
             description="Loads any number of increments from models/sepme, each with its switch, "

@@ -27,6 +27,7 @@ class Separate(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="erase",
             node_id="SepME_Separate",
             display_name="SepME Separate",
             description="Makes increments that were computed at different times invisible to each "

@@ -22,10 +22,11 @@ class Load(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="files",
             node_id="SepME_Load",
-            display_name="SepME Load Increment",
+            display_name="SepME Load",
             description="Loads one increment from models/sepme and adds it to a stack.",
-            search_aliases=["load erased concept"],
+            search_aliases=["load increment", "load erased concept"],
             inputs=[
                 io.Combo.Input(
                     "increment",
@@ -83,9 +84,11 @@ class Save(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="files",
             node_id="SepME_Save",
-            display_name="SepME Save Increments",
+            display_name="SepME Save",
             description="Writes each increment of a stack into models/sepme, one file a concept.",
+            search_aliases=["save increments", "save erased concepts"],
             is_output_node=True,
             inputs=[
                 StackType.Input("stack", tooltip="Increments to save; strengths are not stored."),
@@ -131,9 +134,11 @@ class StackNode(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            folder="files",
             node_id="SepME_Stack",
             display_name="SepME Stack",
             description="Joins up to four stacks. An increment in two of them counts once.",
+            search_aliases=["join stacks", "combine erased concepts"],
             inputs=[
                 StackType.Input(f"stack_{i}", optional=True, tooltip="Any stack.")
                 for i in range(1, N_STACKS + 1)

@@ -7,6 +7,8 @@ from comfy_api.latest import io
 from sepme_pack import comfy_entrypoint
 from sepme_pack.nodes.common import schema
 
+from launch.cache import REPOSITORY
+
 # Saved workflows store widget values by position: append only, never reorder, never remove.
 WIDGETS = {
     "SepME_Concepts": [
@@ -83,6 +85,32 @@ SOCKETS = {
     "SepME_LoadStack": (["stack", "model", "clip", "concepts"], ["stack", "report"]),
     "SepME_Eraser": (["model", "clip"], ["model", "stack", "report"]),
 }
+# The menu: what an artist does with a node, and what it is called on screen as in the help.
+MENU = {
+    "erase": {
+        "SepME_Eraser": "SepME Eraser",
+        "SepME_Concepts": "SepME Concepts",
+        "SepME_Compute": "SepME Compute",
+        "SepME_Apply": "SepME Apply",
+        "SepME_Remove": "SepME Restore",
+        "SepME_Separate": "SepME Separate",
+    },
+    "files": {
+        "SepME_Load": "SepME Load",
+        "SepME_LoadStack": "SepME Load Stack",
+        "SepME_Save": "SepME Save",
+        "SepME_Stack": "SepME Stack",
+        "SepME_ExportLoRA": "SepME Export LoRA",
+    },
+    "check": {"SepME_Certificate": "SepME Certificate", "SepME_Compare": "SepME Compare"},
+}
+# What is seen at a glance; pages that can fold the other widgets.
+SEEN = {
+    "SepME_Eraser": ["concepts", "rows", "protected_concepts"],
+    "SepME_Concepts": ["concepts", "protected_concepts"],
+    "SepME_Compute": ["method", "erase"],
+    "SepME_Apply": ["mode", "strength", "off"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +178,34 @@ def test_every_widget_has_a_default_in_its_range(nodes, node_id):
 
 def test_fields_that_this_host_does_not_know_are_dropped():
     inputs = [io.Int.Input("n", tooltip="A number.")]
-    made = schema(node_id="SepME_Test", display_name="x", inputs=inputs, of_a_later_host=["x"])
-    assert (made.node_id, made.inputs, made.category) == ("SepME_Test", inputs, "SepME")
+    given = {"node_id": "SepME_Test", "display_name": "x", "inputs": inputs}
+    made = schema(folder="check", of_a_later_host=["x"], **given)
+    assert (made.node_id, made.inputs, made.category) == ("SepME_Test", inputs, "SepME/check")
     with pytest.raises(TypeError, match="of_a_later_host"):
         io.Schema(node_id="SepME_Test", of_a_later_host=["x"])
+
+
+def test_the_menu_has_three_folders_and_the_names_that_the_help_uses(nodes):
+    found = {node_id: (s.category, s.display_name) for node_id, s in schemas(nodes).items()}
+    assert found == {
+        node_id: (f"SepME/{folder}", name)
+        for folder, named in MENU.items()
+        for node_id, name in named.items()
+    }
+    for node_id, (_, name) in found.items():
+        help_page = REPOSITORY / "web" / "docs" / node_id / "en.md"
+        assert help_page.read_text(encoding="utf-8").splitlines()[0] == f"# {name}"
+
+
+@pytest.mark.parametrize("node_id", SEEN)
+def test_what_is_rarely_needed_is_marked_for_every_page_to_fold(nodes, node_id):
+    told = nodes[node_id].GET_NODE_INFO_V1()["input"]  # what the page is sent
+    specs = told["required"] | told.get("optional", {})
+    unfolded = [w for w in WIDGETS[node_id] if not specs[w][1].get("advanced")]
+    assert unfolded == SEEN[node_id]
+
+
+def test_a_widget_that_is_not_there_cannot_be_folded():
+    inputs = [io.Int.Input("n", tooltip="A number.")]
+    with pytest.raises(ValueError, match=r"SepME_Test has no inputs \['m'\]"):
+        schema(node_id="SepME_Test", folder="check", inputs=inputs, advanced=["n", "m"])
