@@ -118,12 +118,11 @@ def _open(row: Row, known: set[str]) -> LoadedRow:
             f"{concept_line(row)!r} to this node.",
         )
     try:
-        increment = files.load_increment(row.key)
-        found = files.file_hash(row.key) if row.sha256 else ""
+        increment, found = files.load_hashed(row.key)
     except (IncrementFileError, OSError) as error:
         return LoadedRow(row, "corrupt", str(error))
     loaded = LoadedRow(row, "ready", "", increment)
-    if found == row.sha256:
+    if row.sha256 in ("", found):
         return loaded
     return loaded.but(
         "replaced",

@@ -11,7 +11,7 @@ import folder_paths
 
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment
-from ..sepme_core.increment_file import read_increment
+from ..sepme_core.increment_file import read_hashed
 
 __all__ = [
     "ENDING",
@@ -22,6 +22,7 @@ __all__ = [
     "file_stamp",
     "forget_list",
     "list_increments",
+    "load_hashed",
     "load_increment",
     "refuse_existing",
     "register_folder",
@@ -75,7 +76,12 @@ def load_increment(name: str) -> Increment:
     Raises:
         IncrementFileError: missing, corrupt, foreign or newer.
     """
-    return read_increment(_existing(name))
+    return load_hashed(name)[0]
+
+
+def load_hashed(name: str) -> tuple[Increment, str]:
+    """Reads one file, with the SHA-256 of exactly the bytes that were read; see `load_increment`."""
+    return read_hashed(_existing(name))
 
 
 def file_hash(name: str) -> str:

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from ..sepme_core.denoiser import Progress
 from ..sepme_core.embeddings import EncodedPrompt, TextEncoder
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.preserve import Moment, MomentOf, second_moment
-from ..sepme_core.safetensors_file import to_safetensors, write_file
+from ..sepme_core.safetensors_file import from_safetensors, to_safetensors, write_file
 from . import files
 
 __all__ = ["kept_moments"]
@@ -58,16 +58,15 @@ def _to_bytes(moment: Moment) -> bytes:
 def _read(path: Path) -> Moment | None:
     """None where there is nothing, or nothing that can be used."""
     try:
-        with safe_open(path, "pt") as file:
-            told = file.metadata()
-            names = sorted(k for k in file.keys() if k.startswith("sample."))  # noqa: SIM118
-            sample = tuple(
-                EncodedPrompt("", file.get_tensor(k), int(told[k.replace("sample", "words")]))
-                for k in names
-            )
-            matrix = file.get_tensor("matrix")
-            if bool(torch.isfinite(matrix).all()):
-                return Moment(matrix, int(told["n_prompts"]), sample)
+        tensors, told = from_safetensors(path.read_bytes())
+        sample = tuple(
+            EncodedPrompt("", tensors[k], int(told[k.replace("sample", "words")]))
+            for k in sorted(tensors)
+            if k.startswith("sample.")
+        )
+        matrix = tensors["matrix"]
+        if bool(torch.isfinite(matrix).all()):
+            return Moment(matrix, int(told["n_prompts"]), sample)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         pass
     return None

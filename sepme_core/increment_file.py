@@ -8,7 +8,9 @@ keys.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,18 +18,27 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .concepts import Concept
 from .dead_zone import DeadZone
 from .errors import IncrementFileError, SepMEError
 from .increment import Increment, Provenance
-from .safetensors_file import to_safetensors, write_file
+from .safetensors_file import (
+    check_length,
+    from_safetensors,
+    metadata_of,
+    read_head,
+    to_safetensors,
+    what_it_is,
+    write_file,
+)
 
 __all__ = [
     "FORMAT_VERSION",
     "Label",
+    "read_hashed",
     "read_increment",
     "read_label",
     "to_bytes",
@@ -67,9 +78,20 @@ def read_increment(path: Path) -> Increment:
     Raises:
         IncrementFileError: says which file, what is wrong, what was expected.
     """
-    with _explained(path), safe_open(path, "pt") as file:
-        label = _label(file.metadata() or {})
-        groups = _group({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    return read_hashed(path)[0]
+
+
+def read_hashed(path: Path) -> tuple[Increment, str]:
+    """As `read_increment`, with the SHA-256 of exactly the bytes that it was made of, in hex.
+
+    The file is read once and closed: what becomes of it afterwards changes nothing.
+    """
+    with _explained(path), path.open("rb") as file:
+        head = read_head(file)
+        label = _label(metadata_of(head))  # before the rest: it may be a whole checkpoint
+        data = head + file.read()
+        tensors, _ = from_safetensors(data)
+        groups = _group(tensors)
         increment = Increment(
             label.concept,
             basis=groups["basis"].get("context", torch.zeros(0, 0)),
@@ -79,7 +101,7 @@ def read_increment(path: Path) -> Increment:
             provenance=label.provenance,
         )
         _check_orthonormal(increment.basis)
-        return increment
+        return increment, hashlib.sha256(data).hexdigest()
 
 
 def read_label(path: Path) -> Label:
@@ -88,26 +110,42 @@ def read_label(path: Path) -> Label:
     Raises:
         IncrementFileError: as for `read_increment`, as far as the header tells.
     """
-    with _explained(path), safe_open(path, "pt") as file:
-        return _label(file.metadata() or {})
+    with _explained(path), path.open("rb") as file:
+        head = read_head(file)
+        label = _label(metadata_of(head))
+        check_length(head, os.fstat(file.fileno()).st_size)
+        return label
 
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
     try:
         yield
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
         raise IncrementFileError(
-            f"{path.name} cannot be read as safetensors ({error}). The file is missing, truncated "
-            "or damaged: copy it again, or compute the increment again."
+            f"{path.name} cannot be read ({error.strerror or error}). Check that the file is there "
+            "and that you may read it."
         ) from error
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except SafetensorError as error:
         raise IncrementFileError(
-            f"{path.name}: its metadata is incomplete or damaged ({error!r}). "
+            f"{path.name} cannot be read as safetensors ({error}). {what_it_is(_start(path))}"
+        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as e:
+        raise IncrementFileError(
+            f"{path.name}: its metadata is incomplete or damaged ({e!r}). "
             "Expected the keys " + ", ".join(f"sepme.{k}" for k in _KEYS) + "."
-        ) from error
+        ) from e
     except SepMEError as error:
         raise IncrementFileError(f"{path.name}: {error}") from error
+
+
+def _start(path: Path) -> bytes:
+    """A file's first bytes; none where it cannot be read any more."""
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except OSError:
+        return b""
 
 
 def _check_format(metadata: Mapping[str, str]) -> None:

@@ -1,7 +1,10 @@
 """The increment file: whole or not at all, read strictly."""
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from sepme_core.errors import IncrementFileError
 from sepme_core.increment import Increment, Provenance
 from sepme_core.increment_file import (
     FORMAT_VERSION,
+    read_hashed,
     read_increment,
     read_label,
     to_bytes,
@@ -167,6 +171,84 @@ def test_truncated_file_is_refused_by_name(path, size):
     path.write_bytes(to_bytes(INCREMENT)[:size])
     with pytest.raises(IncrementFileError, match="cat.safetensors cannot be read"):
         read_increment(path)
+
+
+USED_AFTER = """
+import sys
+from pathlib import Path
+from sepme_core.increment_file import read_increment, to_bytes
+
+path = Path(sys.argv[1])
+increment = read_increment(path)
+before, digest = to_bytes(increment), increment.digest
+with path.open("r+b") as file:
+    {change}
+assert to_bytes(increment) == before and increment.digest == digest
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["file.truncate(0)", "file.truncate(4096)", "file.seek(4096); file.write(bytes(60_000))"],
+)
+def test_what_was_read_stays_as_it_was_whatever_becomes_of_the_file(path, change):
+    coef = {"block.to_k": torch.ones(8192, 3)}  # many pages of memory, so that some would be gone
+    write_increment(replace(INCREMENT, coef=coef), path)
+    whole = path.read_bytes()
+    command = [sys.executable, "-c", USED_AFTER.format(change=change), str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+    assert ended.returncode == 0, ended.stderr
+    assert path.read_bytes() != whole
+
+
+def test_the_digest_is_that_of_the_bytes_that_were_read(path):
+    write_increment(INCREMENT, path)
+    increment, digest = read_hashed(path)
+    assert increment.digest == INCREMENT.digest
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_foreign_file_is_refused_before_its_tensors_are_read(path):
+    n_bytes = 2**36  # more than any machine's memory; nothing of it is on the disk
+    header = {"x": {"dtype": "U8", "shape": [n_bytes], "data_offsets": [0, n_bytes]}}
+    start = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(len(start).to_bytes(8, "little") + start)
+        file.truncate(8 + len(start) + n_bytes)
+    with pytest.raises(IncrementFileError, match="not an increment"):
+        read_increment(path)
+
+
+@pytest.mark.parametrize("read", [read_increment, read_label])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+            "This is a Git LFS pointer.*git lfs pull",
+        ),
+        (b"\n  <!DOCTYPE html>\n<html><body>cat</body></html>", "This is a web page.*download the"),
+        (b"\xef\xbb\xbf<HTML lang='en'>" + b" " * 5000, "This is a web page"),
+        (b"", "The file is empty"),
+        (b"\x07" * 500, "truncated, damaged"),
+    ],
+)
+def test_what_is_no_increment_is_told_for_what_it_is(path, read, content, words):
+    path.write_bytes(content)
+    with pytest.raises(IncrementFileError, match=f"cat.safetensors cannot be read.*{words}"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_increment, read_label])
+@pytest.mark.parametrize(
+    "header",
+    [b"[" * 50_000, b"[]", b'{"__metadata__": 3}', b'{"x": 1}', b"\xff" * 8, b"9" * 20_000]
+    + [b'{"x": {"data_offsets": [0, "many"]}, "__metadata__": {}}'],
+)
+def test_headers_that_make_no_sense_are_refused(path, read, header):
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(IncrementFileError, match="cat.safetensors"):
+        read(path)
 
 
 @pytest.mark.parametrize("content", [b"not a file", b"\xff" * 64, b"PK\x03\x04" * 20])

@@ -74,8 +74,8 @@ def test_rows_are_added_to_a_stack(saved):
 
 def test_rows_that_are_off_are_not_even_opened(saved, monkeypatch):
     opened = []
-    read = files.load_increment
-    monkeypatch.setattr(files, "load_increment", lambda name: opened.append(name) or read(name))
+    read = files.load_hashed
+    monkeypatch.setattr(files, "load_hashed", lambda name: opened.append(name) or read(name))
     load("cat\ndog off\ngone off")
     assert opened == ["cat.safetensors"]
     load("cat off\ndog")
