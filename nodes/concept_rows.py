@@ -79,10 +79,10 @@ class ConceptRow:
             )
         return said.strip()
 
-    def event(self, number: int, *, merged: bool) -> dict[str, Any]:
-        """What the page is told."""
+    def event(self, number: int, *, merged: bool, texts: str) -> dict[str, Any]:
+        """What the page is told, see `row_event`."""
         state, text = self.state(merged=merged), self.text(merged=merged)
-        return row_event(number, state, text, concept=self.concept.name)
+        return row_event(number, state, text, concept=self.concept.name, texts=texts)
 
 
 def _leak(increment: Increment, merged: bool) -> float:
@@ -104,6 +104,7 @@ def compute_missing(  # noqa: PLR0913
     known: Stack,
     *,
     merged: bool,
+    texts: str = "",
 ) -> list[ConceptRow]:
     """All rows with their results.
 
@@ -112,17 +113,18 @@ def compute_missing(  # noqa: PLR0913
     Args:
         kept: results of the concepts that are known together, and the settings.
         known: increments that are on the model already.
+        texts: digest of what was queued: the page may show other texts by now.
     """
     found = [replace(row, result=kept.find(row.concept)) for row in rows]
     for number, row in enumerate(found):
-        host.send("sepme.row", row.event(number, merged=merged))
+        host.send("sepme.row", row.event(number, merged=merged, texts=texts))
     missing = [row.concept for row in found if row.missing]
     fresh: dict[str, Increment | Refusal] = {}
     if missing:
         with host.computing(), host.memory_explained(kept.config.method):
             session = open_session(model, clip, known)
             names = [row.concept.name for row in rows]
-            progress = _RowProgress(names)
+            progress = _RowProgress(names, texts)
             run = partial(
                 compute,
                 session,
@@ -138,16 +140,16 @@ def compute_missing(  # noqa: PLR0913
                 fresh[concept.name] = result
                 number = names.index(concept.name)
                 row = replace(found[number], result=result)
-                host.send("sepme.row", row.event(number, merged=merged))
+                host.send("sepme.row", row.event(number, merged=merged, texts=texts))
     return [replace(row, result=row.result or fresh.get(row.concept.name)) for row in found]
 
 
 class _RowProgress(host.NodeProgress):
     """Says of the row at work, too, how far it is."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], texts: str) -> None:
         super().__init__()
-        self._names = names
+        self._names, self._texts = names, texts
 
     def tell(self, at: Progress) -> None:
         """See `NodeProgress`; what is not trained is done before a bar would help."""
@@ -159,6 +161,7 @@ class _RowProgress(host.NodeProgress):
                 concept=at.concept,
                 step=at.step,
                 max_steps=at.max_steps,
+                texts=self._texts,
             )
             host.send("sepme.row", row)
 

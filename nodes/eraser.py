@@ -167,12 +167,15 @@ class Eraser(io.ComfyNode):
         together, dtype = protecting(task.concepts, known), host.compute_dtype(model)
         kept = Kept(together, task.config, provenance, dtype, resolution)
         task.note(kept)
-        found = compute_missing(model, clip, kept, rows_now, resolution, known, merged=merged)
+        texts = task.digest
+        found = compute_missing(
+            model, clip, kept, rows_now, resolution, known, merged=merged, texts=texts
+        )
         stack = Stack(tuple(row.entry for row in found if row.entry))
         apply = host.apply_merged if merged else host.apply_exact
         patched = apply(model, stack, host.Window())
         tell_strangers(sum(host.applied(patched), Stack()))
-        told = [row.event(number, merged=merged) for number, row in enumerate(found)]
+        told = [row.event(number, merged=merged, texts=texts) for number, row in enumerate(found)]
         for row in told:
             host.send("sepme.row", row)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)

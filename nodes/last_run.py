@@ -96,15 +96,19 @@ class Task:
         return [row for row in found if row.result is not None]
 
     @property
-    def _path(self) -> Path:
+    def digest(self) -> str:
+        """The same for all spellings of one task; the page compares it with what it shows."""
         size = 0 if self.config.method == "closed form" else self.resolution
         given = [RECIPE, asdict(self.concepts), asdict(self.config), size]
-        name = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]
-        return files.cache_folder() / f"run-{name}.json"
+        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def _path(self) -> Path:
+        return files.cache_folder() / f"run-{self.digest}.json"
 
 
-def known_rows(given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the page is told of the rows whose result is there.
+def known_rows(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page is told of the rows whose result is there, and the digest of their texts.
 
     Args:
         given: values of SepME Eraser's widgets by name.
@@ -118,4 +122,6 @@ def known_rows(given: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise SepMEError(f"Got no {(wrong or ['resolution'])[0]}, expected all of the Eraser's.")
     task = Task.of(*(given[name] for name in texts[:-1]), resolution)
     merged = given["mode"] == "merged"
-    return [row.event(number, merged=merged) for number, row in enumerate(task.rows())]
+    texts = task.digest
+    rows = [row.event(n, merged=merged, texts=texts) for n, row in enumerate(task.rows())]
+    return {"texts": texts, "rows": rows}

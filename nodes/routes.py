@@ -105,7 +105,7 @@ async def _delete(request: web.Request) -> web.Response:
 async def _eraser(request: web.Request) -> web.Response:
     given = await _json(request)
     found = await asyncio.to_thread(known_rows, given)
-    return web.json_response({"version": VERSION, "rows": found})
+    return web.json_response({"version": VERSION, **found})
 
 
 async def _entry(file: str) -> web.Response:

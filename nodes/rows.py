@@ -89,6 +89,7 @@ def row_event(  # noqa: PLR0913
     file: str = "",
     step: int = 0,
     max_steps: int = 0,
+    texts: str = "",
 ) -> dict[str, Any]:
     """What the page is told of a row.
 
@@ -97,6 +98,7 @@ def row_event(  # noqa: PLR0913
         state: one word for it.
         text: what a person should know; empty when all is well.
         step, max_steps: how far it is while it is computed.
+        texts: digest of the texts that it is about; empty where the page has nothing to compare.
     """
     return {
         "row": number,
@@ -106,6 +108,7 @@ def row_event(  # noqa: PLR0913
         "text": text,
         "step": step,
         "max_steps": max_steps,
+        "texts": texts,
     }
 
 

@@ -204,7 +204,22 @@ def told_before(changed):
     """What the page is told of rows that have not been run in it."""
     texts = {"concepts": "cat\nrose", "protected_concepts": "", "preserve": "", "mode": "exact"}
     given = SMALL | texts | {"method": "closed form"} | changed
-    return {row["concept"]: row["state"] for row in known_rows(given)}
+    return {row["concept"]: row["state"] for row in known_rows(given)["rows"]}
+
+
+def texts_of(**changed):
+    texts = {"concepts": "cat\nrose", "protected_concepts": "", "preserve": "", "mode": "exact"}
+    return known_rows(SMALL | texts | {"method": "closed form"} | changed)["texts"]
+
+
+def test_a_run_tells_which_texts_it_was_queued_with(folder, loaded, clip):
+    output = run(loaded, clip, rows="rose off")
+    sent = [told for event, told in PromptServer.instance.sent if event == "sepme.row"]
+    assert {row["texts"] for row in [*sent, *output.ui["sepme_rows"]]} == {texts_of()}
+    same = [{"concepts": " rose\n\ncat"}, {"mode": "merged"}, {"resolution": 512}]
+    assert {texts_of(**changed) for changed in same} == {texts_of()}
+    others = [{"protected_concepts": "car"}, {"concepts": "cat"}, {"method": "refine"}]
+    assert len({texts_of(**changed) for changed in [{}, *others]}) == 4
 
 
 def test_what_is_there_is_known_before_a_run(folder, loaded, clip):

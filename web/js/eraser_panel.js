@@ -11,6 +11,7 @@ import { Panel } from "./panel.js";
 import { completed, places } from "./row_changes.js";
 import { freshRow, nameKey } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
+import { Told } from "./told.js";
 import { t } from "./words.js";
 
 const REST = 400; // milliseconds without a change, before the server is asked
@@ -21,7 +22,7 @@ export class EraserPanel {
   /**
    * @param {any} node
    * @param {import("./panel.js").Host} host
-   * @param {(settings: object) => Promise<{rows: any[]}>} ask what the server knows without a run
+   * @param {(settings: object) => Promise<{texts: string, rows: any[]}>} ask what the server knows without a run
    */
   constructor(node, host, ask) {
     this.node = node;
@@ -30,9 +31,7 @@ export class EraserPanel {
     this.asking = undefined;
     this.rows = new TextWidget(node, "rows", "concept");
     this.concepts = new TextWidget(node, "concepts", "concept");
-    /** @type {Map<string, any>} what the server told of each concept */
-    this.told = new Map();
-    this.toldOf = ""; // the settings that this was about
+    this.told = new Told();
     this.panel = new Panel(this.model(), host, { ordered: false });
     this.curve = new CurveView();
     this.panel.foot.append(this.curve.element);
@@ -71,6 +70,11 @@ export class EraserPanel {
     return JSON.stringify({ ...this.settings(), concepts: signature(this.lines()) });
   }
 
+  /** Whether some of the settings come from other nodes: those are known to the server only. */
+  get linked() {
+    return (this.node.inputs ?? []).some((/** @type {any} */ input) => input.link != null && SETTINGS.includes(input.name));
+  }
+
   lines() {
     return this.concepts.linked ? [] : conceptLines(this.concepts.text);
   }
@@ -80,25 +84,25 @@ export class EraserPanel {
     const { rows } = this.rows.state;
     const known = places(rows);
     const lines = this.lines();
-    const stale = this.signature() !== this.toldOf;
+    const signature = this.signature();
     return lines.map((line, index) => {
       const row = rows[known.get(nameKey(line.name)) ?? -1] ?? freshRow(line.name || line.text);
       if (line.problem) return { index, label: line.text, row, state: "unreadable", text: t("Line {number}: {problem}", { number: line.number, problem: line.problem }), done: 0 };
-      return { index, label: line.name, row, ...this.stateOf(line.name, row.on, stale) };
+      return { index, label: line.name, row, ...this.stateOf(row.on, this.told.row(line.name, signature, this.linked)) };
     });
   }
 
-  stateOf(/** @type {string} */ name, /** @type {boolean} */ on, /** @type {boolean} */ stale) {
-    const told = this.told.get(nameKey(name));
+  stateOf(/** @type {boolean} */ on, /** @type {any} */ told) {
     if (!on) return { state: "off", text: "", done: 0 };
-    if (stale || !told || told.state === "off") return { state: "new", text: t("Not computed yet: it will be with the next run."), done: 0 };
+    if (!told || told.state === "off") return { state: "new", text: t("Not computed yet: it will be with the next run."), done: 0 };
     return { state: told.state, text: told.text, done: told.step / Math.max(told.max_steps, 1) };
   }
 
   /** Takes in what the server tells of a row. */
   tell(/** @type {any} */ row) {
-    this.toldOf = this.signature();
-    this.told.set(nameKey(row.concept), row);
+    const signature = this.signature();
+    this.told.hear(row, signature);
+    if (!this.told.knows(signature)) this.asking ??= setTimeout(() => this.askNow(), REST);
     this.panel.refreshSoon();
   }
 
@@ -108,7 +112,7 @@ export class EraserPanel {
 
   /** Forgets what never came to an end, and asks what is left of it. */
   ended() {
-    for (const [name, row] of this.told) if (row.state === "computing") this.told.delete(name);
+    this.told.ended();
     this.curve.clear();
     this.panel.refreshSoon();
     this.askSoon();
@@ -116,7 +120,7 @@ export class EraserPanel {
 
   /** Asks about texts that nothing was told of yet. */
   changed() {
-    if (this.signature() !== this.toldOf) this.askSoon();
+    if (!this.told.knows(this.signature())) this.askSoon();
   }
 
   /** Asks what is computed already, once the texts have rested for a while. */
@@ -126,14 +130,12 @@ export class EraserPanel {
   }
 
   async askNow() {
+    this.asking = undefined;
     const about = this.signature();
     if (this.concepts.linked || !this.lines().length) return;
     const answer = await this.ask(this.settings()).catch(() => null);
     if (!answer || about !== this.signature()) return;
-    if (about !== this.toldOf) this.told.clear();
-    for (const row of answer.rows)
-      if (this.told.get(nameKey(row.concept))?.state !== "computing") this.told.set(nameKey(row.concept), row);
-    this.toldOf = about;
+    this.told.answer(answer, about);
     this.panel.refreshSoon();
   }
 }
