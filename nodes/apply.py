@@ -9,7 +9,8 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
 from . import host
-from .common import StackType, mode_input, schema, tell_strangers
+from .common import StackType, mode_input, schema
+from .telling import counted, strangers_in, told, warn
 
 __all__ = ["Apply", "Remove"]
 
@@ -90,8 +91,9 @@ class Apply(io.ComfyNode):
         apply = host.apply_merged if mode == "merged" else host.apply_exact
         patched = apply(model, chosen, window)
         # With what other nodes have applied before, and with what is left in the model.
-        tell_strangers(sum(host.applied(patched), stack))
-        return io.NodeOutput(patched)
+        remarks = warn(strangers_in(sum(host.applied(patched), stack)))
+        headline = f"{counted(len(chosen.active()), 'concept')} erased, {mode}"
+        return io.NodeOutput(patched, ui=told(headline, remarks=remarks))
 
 
 class Remove(io.ComfyNode):
@@ -121,4 +123,6 @@ class Remove(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, names: str) -> io.NodeOutput:
         """Unknown names are refused, with what is there."""
-        return io.NodeOutput(host.remove(model, parse_names(names)))
+        gone = parse_names(names)
+        headline = f"{', '.join(gone) or 'Everything'} given back"
+        return io.NodeOutput(host.remove(model, gone), ui=told(headline))

@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sepme_core.application import check_fits
-from ..sepme_core.certificate import HELD_OUT_TEMPLATES, certify
+from ..sepme_core.certificate import HELD_OUT_TEMPLATES, Certificate, certify
 from ..sepme_core.certificate_report import certificate_report
 from ..sepme_core.concepts import parse_lines
 from ..sepme_core.increment import Stack
@@ -16,6 +16,7 @@ from . import host
 from .certificate_plot import certificate_plot
 from .common import StackType, schema
 from .session import open_session
+from .telling import Remark, counted, told
 
 __all__ = ["CertificateNode"]
 
@@ -77,4 +78,22 @@ class CertificateNode(io.ComfyNode):
         )
         text = certificate_report(certificate)
         log.info("SepME\n%s", text)
-        return io.NodeOutput(text, certificate_plot(certificate))
+        ui = told("Nothing leaks", text, _remarks(certificate), _margin(certificate))
+        return io.NodeOutput(text, certificate_plot(certificate), ui=ui)
+
+
+def _margin(certificate: Certificate) -> float | None:
+    pairs = zip(certificate.separable, certificate.constraint.margins, strict=True)
+    return min((margin.width for separable, margin in pairs if separable), default=None)
+
+
+def _remarks(certificate: Certificate) -> list[Remark]:
+    pairs, held_out = certificate.leaking, certificate.leaking_held_out
+    names = zip(certificate.names, certificate.separable, strict=True)
+    remarks = [Remark(f"{name!r} moves everything") for name, separable in names if not separable]
+    if pairs:
+        remarks.append(Remark(f"{pairs[0].eraser!r} moves {pairs[0].seen!r}"))
+    if held_out:
+        few = f"{counted(len(held_out), 'pair')} touch each other on unseen prompts"
+        remarks.append(Remark(few, "", "note"))
+    return remarks

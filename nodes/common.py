@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..sepme_core.increment import Stack
-from ..sepme_core.strangers import strangers_report
-from . import host
-
-__all__ = ["CATEGORY", "ConceptsType", "StackType", "mode_input", "schema", "tell_strangers"]
-
-log = logging.getLogger(__name__)
+__all__ = ["CATEGORY", "ConceptsType", "StackType", "mode_input", "schema"]
 
 CATEGORY = "SepME"
 ConceptsType = io.Custom("SEPME_CONCEPTS")
@@ -57,11 +50,3 @@ def mode_input(*, optional: bool = False) -> io.Input:
         "weights, no cost while sampling, but protected prompts move by the leak that the report "
         "states.",
     )
-
-
-def tell_strangers(stack: Stack) -> None:
-    """Says, in the log and on the node, which increments may move each other's concepts."""
-    text = strangers_report(stack)
-    if text:
-        log.warning("SepME: %s", text)
-        host.show_text(text)

@@ -13,6 +13,7 @@ from ..sepme_core.errors import ConceptError
 from . import host
 from .common import schema
 from .comparison import comparison_plot, comparison_report, draw_pairs
+from .telling import told
 
 __all__ = ["Compare"]
 
@@ -146,4 +147,5 @@ class Compare(io.ComfyNode):
         text = comparison_report(pairs)
         log.info("SepME\n%s", text)
         pictures = torch.stack([p for pair in pairs for p in (pair.before, pair.after)])
-        return io.NodeOutput(comparison_plot(pairs, difference=difference), pictures, text)
+        plot = comparison_plot(pairs, difference=difference)
+        return io.NodeOutput(plot, pictures, text, ui=told(text.splitlines()[0], text))

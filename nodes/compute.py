@@ -12,12 +12,13 @@ from ..sepme_core.concepts import ConceptSet, parse_names
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig, Protection
 from ..sepme_core.erase import Erasure
 from ..sepme_core.increment import Stack
-from ..sepme_core.report import report
+from ..sepme_core.report import NARROW_MARGIN, report
 from . import host
 from .common import ConceptsType, StackType, schema
 from .computing import compute, protecting
 from .plots import erasure_plot
 from .session import open_session
+from .telling import Remark, counted, told
 
 __all__ = ["Compute"]
 
@@ -188,7 +189,11 @@ class Compute(io.ComfyNode):
             )
         text = report(erasures) + _notes(erasures)
         log.info("SepME\n%s", text)
-        return io.NodeOutput(Stack.of(e.increment for e in erasures), text, erasure_plot(erasures))
+        headline = f"{counted(len(erasures), 'concept')} computed"
+        margins = [e.increment.dead_zone.margin for e in erasures if e.increment.separable]
+        ui = told(headline, text, _remarks(erasures), min(margins, default=None))
+        stack = Stack.of(e.increment for e in erasures)
+        return io.NodeOutput(stack, text, erasure_plot(erasures), ui=ui)
 
 
 def _config(  # noqa: PLR0913
@@ -224,6 +229,23 @@ def _config(  # noqa: PLR0913
         paper=replace(paper, n_images=n_latents, **own),
         refine=replace(config.refine, n_trajectories=n_latents, **own),
     )
+
+
+def _remarks(erasures: list[Erasure]) -> list[Remark]:
+    """What to look at in the report."""
+    return [r for r in map(_remark, erasures) if r]
+
+
+def _remark(erasure: Erasure) -> Remark | None:
+    increment = erasure.increment
+    name, zone = increment.concept.name, increment.dead_zone
+    if not increment.separable:
+        return Remark(f"{name!r} changes other concepts too")
+    if zone.threshold <= zone.largest_protected:
+        return Remark(f"{name!r} changes what is protected: its dead zone is too low")
+    if zone.margin < NARROW_MARGIN:
+        return Remark(f"{name!r} is hard to tell from {zone.nearest!r}", "", "note")
+    return None
 
 
 def _notes(erasures: list[Erasure]) -> str:

@@ -21,8 +21,16 @@ from .computing import compute
 from .kept import Kept, Refusal
 from .rows import Row, row_event
 from .session import open_session
+from .telling import Remark
 
-__all__ = ["ConceptRow", "compute_missing", "concept_rows", "rows_report"]
+__all__ = [
+    "ConceptRow",
+    "compute_missing",
+    "concept_rows",
+    "narrowest",
+    "row_remarks",
+    "rows_report",
+]
 
 Run = Callable[[Sequence[Concept]], "list[Erasure]"]
 """Computes some of the concepts."""
@@ -212,6 +220,26 @@ def rows_report(
     if unwritten:
         lines += ["", f"Nothing could be kept on disk; next time it is computed anew. {unwritten}"]
     return "\n".join(lines)
+
+
+def row_remarks(rows: Sequence[ConceptRow], unwritten: str, *, merged: bool) -> list[Remark]:
+    """What to look at in the report."""
+    told = [(row, row.state(merged=merged)) for row in rows if row.row.on]
+    bad = [Remark(f"{row.concept.name}: {s}") for row, s in told if s in ("refused", "leaking")]
+    narrow = [
+        Remark(f"{row.concept.name}: hard to tell from {zone.nearest!r}", "", "note")
+        for row, state in told
+        if state == "ready" and (zone := row.result.dead_zone).margin < NARROW_MARGIN
+    ]
+    return (
+        bad + narrow + ([Remark("Nothing could be kept on disk", "", "note")] if unwritten else [])
+    )
+
+
+def narrowest(rows: Sequence[ConceptRow]) -> float | None:
+    """The margin of whatever is hardest to tell apart among what is on."""
+    entries = [row.entry for row in rows if row.entry and row.row.on]
+    return min((entry.increment.dead_zone.margin for entry in entries), default=None)
 
 
 def _line(row: ConceptRow, merged: bool) -> str:

@@ -14,13 +14,21 @@ from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
 from . import host
 from . import preserve as lists
-from .common import StackType, mode_input, schema, tell_strangers
+from .common import StackType, mode_input, schema
 from .computing import protecting
-from .concept_rows import ConceptRow, compute_missing, concept_rows, rows_report
+from .concept_rows import (
+    ConceptRow,
+    compute_missing,
+    concept_rows,
+    narrowest,
+    row_remarks,
+    rows_report,
+)
 from .kept import Kept
 from .last_run import Task
 from .rows import parse_rows
 from .session import identify
+from .telling import counted, strangers_in, told, warn
 
 __all__ = ["Eraser"]
 
@@ -174,15 +182,17 @@ class Eraser(io.ComfyNode):
         stack = Stack(tuple(row.entry for row in found if row.entry))
         apply = host.apply_merged if merged else host.apply_exact
         patched = apply(model, stack, host.Window())
-        tell_strangers(sum(host.applied(patched), Stack()))
-        told = [row.event(number, merged=merged, texts=texts) for number, row in enumerate(found)]
-        for row in told:
-            host.send("sepme.row", row)
+        events = [row.event(n, merged=merged, texts=texts) for n, row in enumerate(found)]
+        for event in events:
+            host.send("sepme.row", event)
+        remarks = [*warn(strangers_in(sum(host.applied(patched), Stack())))]
+        remarks += row_remarks(found, kept.unwritten, merged=merged)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
         log.info("SepME\n%s", text)
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}
-        shown = {"sepme_rows": told, "sepme_report": [text], "sepme_model": [fits]}
-        return io.NodeOutput(patched, stack, text, ui=shown)
+        headline = f"{len(stack.active())} of {counted(len(found), 'concept')} erased"
+        ui = told(headline, text, remarks, narrowest(found), sepme_rows=events, sepme_model=[fits])
+        return io.NodeOutput(patched, stack, text, ui=ui)
 
 
 def _check_anchors(rows: Iterable[ConceptRow]) -> None:

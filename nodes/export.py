@@ -26,6 +26,7 @@ from ..sepme_core.safetensors_file import to_safetensors, write_file
 from . import files, host
 from .common import StackType, schema
 from .session import open_session
+from .telling import told
 
 __all__ = ["ExportLoRA"]
 
@@ -102,7 +103,7 @@ class ExportLoRA(io.ComfyNode):
         _check_same_leak(path, leak, measure(read_lora(path, names)))
         text = _report(path, active, lora, leak)
         log.info("SepME\n%s", text)
-        return io.NodeOutput(str(path), text)
+        return io.NodeOutput(str(path), text, ui=told(f"{path.name} written", text))
 
 
 def _active(stack: Stack) -> Stack:

@@ -13,6 +13,7 @@ from ..sepme_core.increment import Increment, Stack, StackEntry
 from ..sepme_core.strangers import same_concept, unknown
 from . import files
 from .rows import Row, parse_rows, row_event
+from .telling import Remark
 
 __all__ = [
     "LoadedRow",
@@ -21,6 +22,7 @@ __all__ = [
     "load_rows",
     "read_file_rows",
     "refuse_bad",
+    "row_remarks",
     "rows_report",
 ]
 
@@ -202,6 +204,16 @@ def rows_report(loaded: Sequence[LoadedRow]) -> str:
     n_on = sum(row.row.on for row in loaded)
     head = f"{len(loaded)} rows: {n_on} on, {len(loaded) - n_on} off."
     return "\n".join([head, "", *(f"- {_line(n, row)}" for n, row in _numbered(loaded))]).strip()
+
+
+def row_remarks(loaded: Sequence[LoadedRow]) -> list[Remark]:
+    """What to look at in the report, most serious first."""
+    told = [row for row in loaded if row.state not in ("ready", "off")]
+    worst_first = sorted(told, key=lambda row: row.state == "computed")
+    return [
+        Remark(f"{row.row.key}: {row.state}", "", "note" if row.state == "computed" else "warning")
+        for row in worst_first
+    ]
 
 
 def _numbered(loaded: Sequence[LoadedRow]) -> list[tuple[int, LoadedRow]]:

@@ -11,9 +11,10 @@ from ..sepme_core.concepts import ConceptSet
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
 from . import files, host
-from .common import ConceptsType, StackType, schema, tell_strangers
-from .file_rows import load_rows, read_file_rows, refuse_bad, rows_report
+from .common import ConceptsType, StackType, schema
+from .file_rows import load_rows, read_file_rows, refuse_bad, row_remarks, rows_report
 from .restoring import restored
+from .telling import counted, strangers_in, told, warn
 
 __all__ = ["LoadStack"]
 
@@ -96,12 +97,14 @@ class LoadStack(io.ComfyNode):
         if model is not None and clip is not None and concepts is not None:
             restore = partial(restored, model=model, clip=clip, concepts=concepts, stack=stack)
         loaded = load_rows(read_file_rows(rows), stack, restore)
-        told = [row.event(number) for number, row in enumerate(loaded)]
-        for row in told:
-            host.send("sepme.row", row)
+        events = [row.event(number) for number, row in enumerate(loaded)]
+        for event in events:
+            host.send("sepme.row", event)
         refuse_bad(loaded)
         entries = {row.increment.digest: row.entry for row in loaded if row.increment}
         joined = stack + Stack(tuple(entries.values()))
-        tell_strangers(joined)
+        warn(strangers_in(joined))
         text = rows_report(loaded)
-        return io.NodeOutput(joined, text, ui={"sepme_rows": told, "sepme_report": [text]})
+        headline = f"{sum(row.row.on for row in loaded)} of {counted(len(loaded), 'row')} on"
+        ui = told(headline, text, row_remarks(loaded), sepme_rows=events)
+        return io.NodeOutput(joined, text, ui=ui)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..sepme_core.increment import Stack
-from ..sepme_core.reseparate import reseparate, reseparation_report
+from ..sepme_core.reseparate import LEAST_KEPT, Reseparated, reseparate, reseparation_report
 from . import host
 from .common import StackType, schema
 from .preserve import every_list, list_stamp
 from .session import open_session
+from .telling import Remark, counted, told
 
 __all__ = ["Separate"]
 
@@ -69,6 +71,21 @@ class Separate(io.ComfyNode):
         text = reseparation_report(results)
         log.info("SepME\n%s", text)
         entries = zip(stack.entries, results, strict=True)
-        return io.NodeOutput(
-            Stack(tuple(replace(entry, increment=r.after) for entry, r in entries)), text
-        )
+        separated = Stack(tuple(replace(entry, increment=r.after) for entry, r in entries))
+        headline = f"{counted(len(results), 'increment')} separated"
+        margin = min(r.plan.dead_zone.margin for r in results)
+        return io.NodeOutput(separated, text, ui=told(headline, text, _remarks(results), margin))
+
+
+def _remarks(results: Sequence[Reseparated]) -> list[Remark]:
+    weaker = [
+        Remark(f"{r.before.concept.name!r} keeps {r.kept:.0%} of its effect")
+        for r in results
+        if r.kept < LEAST_KEPT
+    ]
+    without = [
+        Remark(f"{r.before.concept.name!r}: its preserve list is not here", "", "note")
+        for r in results
+        if r.without_its_list
+    ]
+    return weaker + without

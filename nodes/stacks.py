@@ -8,7 +8,8 @@ from ..sepme_core.errors import ConceptError
 from ..sepme_core.increment import Stack, StackEntry
 from ..sepme_core.increment_file import to_bytes, write_increment
 from . import files, host
-from .common import StackType, schema, tell_strangers
+from .common import StackType, schema
+from .telling import counted, strangers_in, told, warn
 
 __all__ = ["Load", "Save", "StackNode"]
 
@@ -73,8 +74,8 @@ class Load(io.ComfyNode):
         """Reads strictly; see `read_increment` for the errors."""
         entry = StackEntry(files.load_increment(increment), strength, enabled)
         joined = (stack or Stack()) + Stack((entry,))
-        tell_strangers(joined)
-        return io.NodeOutput(joined)
+        remarks = warn(strangers_in(joined))
+        return io.NodeOutput(joined, ui=told(f"{entry.name} loaded", remarks=remarks))
 
 
 class Save(io.ComfyNode):
@@ -122,9 +123,12 @@ class Save(io.ComfyNode):
             write_increment(increment, path, overwrite=overwrite)
         files.forget_list()
         host.send("sepme.library", {})
-        told = [files.saved(path) | {"concept": i.concept.name} for i, path in targets]
+        saved = [files.saved(path) | {"concept": i.concept.name} for i, path in targets]
         text = "\n".join(str(path) for _, path in targets)
-        return io.NodeOutput(text, ui={"sepme_saved": told})
+        headline = f"{counted(len(fresh), 'file')} written"
+        if len(fresh) < len(targets):
+            headline += f", {len(targets) - len(fresh)} there already"
+        return io.NodeOutput(text, ui=told(headline, text, sepme_saved=saved))
 
 
 class StackNode(io.ComfyNode):
@@ -150,5 +154,5 @@ class StackNode(io.ComfyNode):
     def execute(cls, **stacks: Stack | None) -> io.NodeOutput:
         """Adds them in order."""
         joined = sum((s for s in stacks.values() if s is not None), Stack())
-        tell_strangers(joined)
-        return io.NodeOutput(joined)
+        remarks = warn(strangers_in(joined))
+        return io.NodeOutput(joined, ui=told(counted(len(joined), "increment"), remarks=remarks))
