@@ -17,6 +17,7 @@ from ..sepme_core.increment import Stack
 from ..sepme_core.lora import (
     NOTE,
     Lora,
+    is_ours,
     lora_leak,
     lora_metadata,
     protected_by_all,
@@ -84,7 +85,7 @@ class ExportLoRA(io.ComfyNode):
     ) -> io.NodeOutput:
         """Everything is checked and measured before the file is written, and measured again."""
         active = _active(stack)
-        path = files.target_path(folder, filename.removesuffix(".safetensors"), FOLDER)
+        path = files.target_path(folder, filename.removesuffix(files.ENDING), FOLDER)
         plain = None if model is None else host.without_increments(model)
         family = _family(active, plain)
         lora = Lora.of(active).shortened()
@@ -153,8 +154,12 @@ def _measuring(active: Stack, plain: Any, clip: Any) -> Measure:
 def _write(path: Path, data: bytes, overwrite: bool) -> None:
     if files.same_content(data, path):
         return
-    if not overwrite:
-        files.refuse_existing(path)
+    if path.exists() and not overwrite:
+        or_replace = ", or turn overwrite on to replace it" if is_ours(path) else ""
+        raise IncrementFileError(
+            f"{path.name} exists already with other content, in {path.parent}. Choose another "
+            f"filename or folder{or_replace}."
+        )
     write_file(path, data, overwrite=overwrite)
     folder_paths.filename_list_cache.pop(FOLDER, None)
 

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import folder_paths
 
+from ..sepme_core.concepts import name_key
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment
-from ..sepme_core.increment_file import read_hashed
+from ..sepme_core.increment_file import read_hashed, read_label
+from . import host
+from .file_names import check_folder, file_stem, shortened, tidy
 
 __all__ = [
     "ENDING",
@@ -30,6 +33,7 @@ __all__ = [
     "same_content",
     "saved",
     "target_path",
+    "writable",
 ]
 
 FOLDER = "sepme"
@@ -41,12 +45,7 @@ NO_INCREMENTS = (CACHE, TRASH, "preserve")
 
 def register_folder() -> None:
     """Makes the host list `models/sepme`; extra model paths of the user stay in force."""
-    known = folder_paths.folder_names_and_paths.get(FOLDER)
-    paths = list(known[0]) if known else []
-    ours = os.path.join(folder_paths.models_dir, FOLDER)
-    if ours not in paths:
-        paths.append(ours)
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, {".safetensors"})
+    host.register_folder(FOLDER, {ENDING})
 
 
 def list_increments() -> list[str]:
@@ -67,7 +66,8 @@ def roots() -> list[Path]:
 
 def cache_folder() -> Path:
     """Where results are kept that can be computed again."""
-    return roots()[0] / CACHE
+    # Never in a folder of extra model paths: that may be a network share, and others' as well.
+    return host.own_folder(FOLDER) / CACHE
 
 
 def load_increment(name: str) -> Increment:
@@ -80,7 +80,7 @@ def load_increment(name: str) -> Increment:
 
 
 def load_hashed(name: str) -> tuple[Increment, str]:
-    """Reads one file, with the SHA-256 of exactly the bytes that were read; see `load_increment`."""
+    """Reads one file; also the SHA-256 of exactly the bytes that were read, in hex."""
     return read_hashed(_existing(name))
 
 
@@ -91,7 +91,8 @@ def file_hash(name: str) -> str:
 
 def saved(path: Path) -> dict[str, str]:
     """What a row needs to know of a file that has just been written: its name and hash."""
-    name = path.relative_to(roots()[0].resolve()).as_posix()
+    root = next(root for root in roots() if path.is_relative_to(root))
+    name = path.relative_to(root).as_posix()
     return {"file": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
@@ -107,19 +108,56 @@ def file_stamp(name: str) -> str:
 def target_path(folder: str, name: str, kind: str = FOLDER) -> Path:
     """Where to save a file of that name, by default a concept's increment.
 
+    It is the first of the host's folders that can be written to. A file of an earlier one stays in
+    force: the host would go on loading that one.
+
     Args:
-        kind: the host's name of the model folder; the first one of that kind is used.
+        folder: inside the model folder; empty for none. Linked ones are followed.
+        name: of the concept, or whatever the file shall be called; see `file_stem`.
+        kind: the host's name of the model folder.
     Raises:
-        IncrementFileError: the folder would leave the model folder.
+        IncrementFileError: the folder would leave the model folder, or cannot hold the file.
     """
-    root = Path(folder_paths.get_folder_paths(kind)[0]).resolve()
-    name = re.sub(r"[^\w\- ]+", "_", name).strip() or "concept"
-    path = (root / folder / f"{name}.safetensors").resolve()
-    if not path.is_relative_to(root):
+    inside = _inside(folder, kind)
+    file = f"{file_stem(name)}{ENDING}"
+    found = [Path(root) / inside for root in folder_paths.get_folder_paths(kind)]
+    if not any(map(os.path.isdir, found)):
+        check_folder(inside)
+    paths = [path / file for path in found]
+    can_write = [writable(Path(root)) for root in folder_paths.get_folder_paths(kind)]
+    usable = (p for p, can in zip(paths, can_write, strict=True) if can or p.exists())
+    return next(usable, paths[0])
+
+
+def _inside(folder: str, kind: str) -> str:
+    """A folder's name below the model folder, with slashes; empty for the model folder itself.
+
+    Raises:
+        IncrementFileError: it leads out, or is kept for something else.
+    """
+    inside = os.path.normpath(folder.strip().replace("\\", "/") or ".").replace("\\", "/")
+    first = inside.split("/")[0]
+    if first == ".." or os.path.isabs(inside) or re.match("[A-Za-z]:", inside):
         raise IncrementFileError(
-            f"The folder {folder!r} lies outside models/{kind}. Use a name such as 'styles'."
+            f"The folder {shortened(folder)!r} lies outside models/{kind}. Use a name such as "
+            "'styles'."
         )
-    return path
+    if kind == FOLDER and first.casefold() in NO_INCREMENTS:
+        raise IncrementFileError(
+            f"The folder {shortened(folder)!r} is not for increments: what lies in models/{kind}/"
+            f"{first.casefold()} is not listed. Use another name, such as 'styles'."
+        )
+    return "" if inside == "." else inside
+
+
+def writable(root: Path) -> bool:
+    """Whether a model folder can be written to; only the host's own is made if it is not there."""
+    there = root if root.exists() or root != host.own_folder(root.name) else _nearest(root)
+    return os.access(there, os.W_OK)
+
+
+def _nearest(path: Path) -> Path:
+    return next(parent for parent in path.parents if parent.exists())
 
 
 def _existing(name: str) -> Path:
@@ -136,10 +174,30 @@ def same_content(data: bytes, path: Path) -> bool:
     return path.exists() and path.read_bytes() == data
 
 
-def refuse_existing(path: Path) -> None:
-    """Raises IncrementFileError when another file has the name."""
-    if path.exists():
+def refuse_existing(path: Path, concept: str, *, overwrite: bool) -> None:
+    """Refuses to replace what is there: another concept always, this one unless it was asked for.
+
+    Raises:
+        IncrementFileError: says what the file holds.
+    """
+    if not path.exists():
+        return
+    held = _concept_in(path)
+    if held and name_key(tidy(held)) != name_key(tidy(concept)):
         raise IncrementFileError(
-            f"{path.name} exists already with other content. Turn overwrite on, or save into "
-            "another folder."
+            f"{path.name} exists already in {path.parent} and holds {held!r}, not {concept!r}. "
+            "Rename that file or delete it in the library, or save into another folder."
         )
+    if not overwrite:
+        raise IncrementFileError(
+            f"{path.name} exists already with other content, in {path.parent}. Turn overwrite on "
+            "to replace it, or save into another folder."
+        )
+
+
+def _concept_in(path: Path) -> str:
+    """The concept that a file erases; empty when it is no increment."""
+    try:
+        return read_label(path).concept.name
+    except IncrementFileError:
+        return ""

@@ -14,6 +14,7 @@ from PIL import Image
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.safetensors_file import write_atomically
 from . import files
+from .file_names import refusal, shortened, tidy
 from .files import ENDING
 from .library import PICTURES
 
@@ -30,10 +31,7 @@ __all__ = [
 MOST_BYTES = 8 * 2**20
 _MOST_PIXELS = 40_000_000
 _SIDE = 512
-_MOST_LETTERS = 100
 _NO_NAME = re.compile(r"[\x00-\x1f\\:]")  # a drive, or another system's folders
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # on some system or other
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class LibraryError(SepMEError):
@@ -58,19 +56,27 @@ def locate(roots: Sequence[Path], file: str) -> tuple[Path, Path]:
     strange = not parts or file != "/".join(parts) or _NO_NAME.search(file)
     if strange or any(part.startswith(".") for part in parts) or not file.endswith(ENDING):
         raise LibraryError(
-            f"{file!r} is no name of an increment file. Expected one of those that are listed, "
-            "such as 'styles/cat.safetensors'."
+            f"{shortened(file)!r} is no name of an increment file. Expected one of those that are "
+            "listed, such as 'styles/cat.safetensors'."
         )
     if parts[0] in files.NO_INCREMENTS:
         raise LibraryError(f"{file!r} is not in the library.", 403)
     for root in roots:
         path = root.joinpath(*parts)
-        if path.is_symlink() or path.is_file():
+        if _is_there(path):
             _refuse_links(root, path)
             return root, path
     raise LibraryError(
-        f"{file!r} is not in models/{files.FOLDER} any more. Refresh the library.", 404
+        f"{shortened(file)!r} is not in models/{files.FOLDER} any more. Refresh the library.", 404
     )
+
+
+def _is_there(path: Path) -> bool:
+    """Also links that lead nowhere; a name that is too long for the system has no file."""
+    try:
+        return path.is_symlink() or path.is_file()
+    except OSError:
+        return False
 
 
 def _refuse_links(root: Path, path: Path) -> None:
@@ -128,8 +134,12 @@ def rename(roots: Sequence[Path], file: str, name: str) -> str:
     """
     root, path = locate(roots, file)
     name = name.strip().removesuffix(ENDING)
-    _check_name(name)
-    target = path.with_name(name + ENDING)
+    if why := refusal(name):
+        raise LibraryError(
+            f"{shortened(name)!r} cannot be a file's name everywhere: {why}. Use letters, digits, "
+            "spaces, dots within, - and _."
+        )
+    target = path.with_name(tidy(name) + ENDING)
     new = target.relative_to(root).as_posix()
     moves = _with_pictures(path, target)
     for old, moved in [*moves, *((path, other / new) for other in roots)]:
@@ -137,15 +147,6 @@ def rename(roots: Sequence[Path], file: str, name: str) -> str:
             raise LibraryError(f"{moved.name!r} exists already. Choose another name.", 409)
     _move(moves)
     return new
-
-
-def _check_name(name: str) -> None:
-    bad = _FORBIDDEN.search(name) or _RESERVED.fullmatch(name) or name != name.strip(" .")
-    if bad or not name.isprintable() or not 0 < len(name) <= _MOST_LETTERS:
-        raise LibraryError(
-            f"{name!r} cannot be a file's name everywhere. Use 1 to {_MOST_LETTERS} letters, "
-            "digits, spaces, dots within, - and _."
-        )
 
 
 def throw_away(roots: Sequence[Path], file: str) -> str:

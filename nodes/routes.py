@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -57,7 +56,7 @@ def _explaining(handler: Handler) -> Handler:
 async def _list(_: web.Request) -> web.Response:
     roots = files.roots()
     found = await asyncio.to_thread(list_library, roots)
-    writable = os.access(next(filter(os.path.exists, (roots[0], *roots[0].parents))), os.W_OK)
+    writable = any(map(files.writable, roots))
     return web.json_response({"version": VERSION, "files": found, "writable": writable})
 
 

@@ -116,9 +116,8 @@ class Save(io.ComfyNode):
                 "Save them into different folders."
             )
         fresh = [(i, p) for i, p in targets if not files.same_content(to_bytes(i), p)]
-        if not overwrite:
-            for _, path in fresh:
-                files.refuse_existing(path)
+        for increment, path in fresh:
+            files.refuse_existing(path, increment.concept.name, overwrite=overwrite)
         for increment, path in fresh:
             write_increment(increment, path, overwrite=overwrite)
         files.forget_list()

@@ -25,8 +25,17 @@ from .embeddings import EncodedPrompt
 from .errors import IncrementFileError
 from .increment import Increment, Stack, StackEntry
 from .leak import Leak, measure_leak
+from .safetensors_file import metadata_of, read_head
 
-__all__ = ["NOTE", "Lora", "lora_leak", "lora_metadata", "protected_by_all", "read_lora"]
+__all__ = [
+    "NOTE",
+    "Lora",
+    "is_ours",
+    "lora_leak",
+    "lora_metadata",
+    "protected_by_all",
+    "read_lora",
+]
 
 NOTE = (
     "A LoRA has no dead zone: what is protected moves by the leak stated here, where SepME Apply "
@@ -134,6 +143,15 @@ def read_lora(path: Path, names: Mapping[str, str]) -> Lora:
             f"{path.name} does not hold what was written. Export again with overwrite on."
         )
     return Lora(downs[0] if downs else torch.zeros(0, 0), up, full)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a LoRA that was made here."""
+    try:
+        with path.open("rb") as file:
+            return "sepme.concepts" in metadata_of(read_head(file))
+    except (SafetensorError, OSError):
+        return False
 
 
 def lora_leak(lora: Lora, prompts: Sequence[EncodedPrompt], weights: Mapping[str, Tensor]) -> Leak:

@@ -12,6 +12,7 @@ from .applying import (
 )
 from .denoiser import HostDenoiser, autograd_ready, computing
 from .families import FAMILIES, Family
+from .folders import own_folder, register_folder
 from .layers import (
     base_fingerprint,
     compute_dtype,
@@ -53,7 +54,9 @@ __all__ = [
     "lora_names",
     "matching_layers",
     "memory_explained",
+    "own_folder",
     "previewer",
+    "register_folder",
     "remove",
     "sample",
     "send",

@@ -23,7 +23,7 @@ from sepme_pack.sepme_core.concepts import Concept, ConceptSet
 from sepme_pack.sepme_core.config import EraseConfig
 from sepme_pack.sepme_core.embeddings import TextEncoder
 from sepme_pack.sepme_core.erase import Erasure, erase
-from sepme_pack.sepme_core.increment import Provenance, Stack
+from sepme_pack.sepme_core.increment import Increment, Provenance, Stack
 from torch import Tensor, nn
 
 Patcher = Any  # comfy.model_patcher.ModelPatcher
@@ -201,6 +201,12 @@ def weights_digest(network: nn.Module) -> str:
         h.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         h.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return h.hexdigest()
+
+
+def small_increment(name: str = "cat", value: float = 1.0) -> Increment:
+    """A file's worth of one, for whatever has nothing to do with models."""
+    coef = {"block.to_k": torch.full((4, 2), value)}
+    return Increment(Concept(name), torch.eye(2, 8), coef)
 
 
 def increments_folder() -> Iterator[Path]:

@@ -234,7 +234,7 @@ def test_a_file_is_renamed_with_its_thumbnail(folder):
 @pytest.mark.parametrize(
     "name",
     ["", " ", ".", "..", ".hidden", "a/b", "../a", "/tmp/a", "a\\b", "C:a", "a\0b", "a\nb", "con"]
-    + ["NUL.x", "com1", "a.", "what?", "a" * 101, "\ud800", "<b>"],
+    + ["NUL.x", "com1", "a.", "what?", "a" * 201, "猫" * 90, "\ud800", "<b>", "conin$"],
 )
 def test_bad_names_are_refused(folder, name):
     before = everything(folder.parent)
@@ -243,6 +243,25 @@ def test_bad_names_are_refused(folder, name):
     assert status == 400
     assert "cannot be a file's name" in body["error"]
     assert everything(folder.parent) == before
+
+
+def test_long_names_are_refused_in_bytes_and_asked_for_in_vain(folder):
+    change = {"file": "cat.safetensors", "name": "猫" * 90}
+    status, body = ask("POST", "/sepme/library/rename", json=change)
+    assert (status, "it has 270 bytes (90 letters)" in body["error"]) == (400, True)
+    change["name"] = "猫" * 66
+    assert ask("POST", "/sepme/library/rename", json=change)[0] == 200
+    assert keep_picture("猫" * 66 + ".safetensors", picture())[0] == 200
+    for letters in ("a" * 300, "猫" * 100, "styles/" + "b" * 5000):
+        file = f"{letters}.safetensors"
+        for status, body in (
+            ask("GET", "/sepme/library/hash", params={"file": file}),
+            ask("GET", "/sepme/library/thumbnail", params={"file": file}),
+            ask("POST", "/sepme/library/delete", json={"file": file}),
+            ask("POST", "/sepme/library/rename", json={"file": file, "name": "mine"}),
+        ):
+            assert (status, "is not in models/sepme" in body["error"]) == (404, True)
+            assert len(body["error"]) < 200
 
 
 def test_renaming_never_replaces_anything(folder):

@@ -4,18 +4,14 @@ import os
 from dataclasses import replace
 
 import pytest
-import torch
 from sepme_pack.nodes import files
 from sepme_pack.nodes.stacks import Load, Save, StackNode
-from sepme_pack.sepme_core.concepts import Concept
 from sepme_pack.sepme_core.errors import ConceptError, IncrementFileError
-from sepme_pack.sepme_core.increment import Increment, Stack, StackEntry
+from sepme_pack.sepme_core.increment import Stack, StackEntry
+
+from tests.adapters.models import small_increment as increment
 
 FILES = "**/*"
-
-
-def increment(name="cat", value=1.0):
-    return Increment(Concept(name), torch.eye(2, 8), {"block.to_k": torch.full((4, 2), value)})
 
 
 def save(*increments, folder="", overwrite=False):
@@ -106,6 +102,63 @@ def test_other_content_is_not_replaced_unless_asked(increments_folder):
     save(increment("rose"), increment("cat", 2.0), overwrite=True)
     assert path.read_bytes() != before
     assert saved(increments_folder) == {"cat.safetensors", "rose.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "names", [("C++", "C#"), ("🐱", "🐶"), ("AC/DC", "AC_DC"), ("猫" * 99, "猫" * 98)]
+)
+def test_two_concepts_never_share_a_file(increments_folder, names):
+    save(*map(increment, names))
+    assert len(saved(increments_folder)) == 2
+    again = [files.load_increment(name).concept.name for name in files.list_increments()]
+    assert sorted(again) == sorted(names)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_of_another_concept_is_never_replaced_nor_told_to_be(increments_folder, overwrite):
+    (path,) = save(increment("dog"))
+    os.rename(path, increments_folder / "cat.safetensors")
+    with pytest.raises(IncrementFileError, match="holds 'dog', not 'cat'") as refused:
+        save(increment("cat"), overwrite=overwrite)
+    assert "overwrite" not in str(refused.value)
+    assert files.load_increment("cat.safetensors").concept.name == "dog"
+    (path,) = save(increment("cat"), folder="mine", overwrite=overwrite)
+    save(increment("Cat", 2.0), folder="mine", overwrite=True)
+    assert files.load_increment("mine/Cat.safetensors").concept.name == "Cat"
+
+
+@pytest.mark.parametrize("folder", ["cache", "Trash", "PRESERVE/mine", "a/../cache", "cache\\x"])
+def test_folders_of_other_things_are_refused_by_name(increments_folder, folder):
+    with pytest.raises(IncrementFileError, match="is not for increments.*not listed.*'styles'"):
+        save(increment(), folder=folder)
+    assert saved(increments_folder) == set()
+    save(increment(), folder=f"my/{folder.split('/')[0]}")
+    assert len(files.list_increments()) == 1
+
+
+@pytest.mark.parametrize("folder", ["con", "a/b:c", "a" * 300, "猫" * 90, "a/._b", "x\0y"])
+def test_folders_that_cannot_be_made_everywhere_are_refused_with_the_reason(
+    increments_folder, folder
+):
+    with pytest.raises(IncrementFileError, match="cannot be made everywhere: .*'styles'"):
+        save(increment(), folder=folder)
+    save(increment(), folder="a/b c")
+    assert saved(increments_folder) == {"a/b c/cat.safetensors"}
+
+
+def test_a_linked_folder_is_saved_into(increments_folder, tmp_path):
+    increments_folder.mkdir(parents=True)
+    (increments_folder / "linked").symlink_to(tmp_path)
+    (path,) = save(increment(), folder="linked/styles")
+    assert path == str(increments_folder / "linked" / "styles" / "cat.safetensors")
+    assert saved(tmp_path) == {"styles/cat.safetensors"}
+    assert files.list_increments() == ["linked/styles/cat.safetensors"]
+
+
+def test_a_folder_that_is_there_is_saved_into_whatever_it_is_called(increments_folder):
+    (increments_folder / "who?").mkdir(parents=True)
+    save(increment(), folder="who?")
+    assert saved(increments_folder) == {"who?/cat.safetensors"}
 
 
 def test_saving_the_same_again_is_no_conflict(increments_folder):
