@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
 from . import host
-from .common import StackType, mode_input, schema
+from .common import StackType, mode_input, prompts_input, schema
 from .telling import counted, strangers_in, told, warn
 
 __all__ = ["Apply", "Remove"]
@@ -57,13 +57,7 @@ class Apply(io.ComfyNode):
                     step=0.01,
                     tooltip="Where in the sampling erasing ends (exact mode only).",
                 ),
-                io.Combo.Input(
-                    "prompts",
-                    options=["both", "positive"],
-                    default="both",
-                    tooltip="Positive: a negative prompt may still name what is erased "
-                    "(exact mode only).",
-                ),
+                prompts_input(),
                 io.String.Input(
                     "off",
                     default="",

@@ -8,7 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-__all__ = ["CATEGORY", "ConceptsType", "StackType", "mode_input", "schema"]
+__all__ = ["CATEGORY", "ConceptsType", "StackType", "mode_input", "prompts_input", "schema"]
 
 CATEGORY = "SepME"
 ConceptsType = io.Custom("SEPME_CONCEPTS")
@@ -49,4 +49,15 @@ def mode_input(*, optional: bool = False) -> io.Input:
         tooltip="Exact: weights untouched, protected prompts bit-identical. Merged: into the "
         "weights, no cost while sampling, but protected prompts move by the leak that the report "
         "states.",
+    )
+
+
+def prompts_input(*, optional: bool = False) -> io.Input:
+    """The widget that says which of the sampler's two prompts a stack acts on."""
+    return io.Combo.Input(
+        "prompts",
+        options=["both", "positive"],
+        default="both",
+        optional=optional,
+        tooltip="Positive: a negative prompt may still name what is erased (exact mode only).",
     )

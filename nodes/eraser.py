@@ -9,12 +9,12 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sepme_core.anchors import check_anchors_stay
-from ..sepme_core.concepts import ConceptSet, parse_concepts, parse_lines
-from ..sepme_core.errors import SepMEError
+from ..sepme_core.concepts import DEFAULT_TEMPLATES, ConceptSet, parse_concepts, parse_lines
+from ..sepme_core.errors import ConceptError, SepMEError
 from ..sepme_core.increment import Stack
 from . import host
 from . import preserve as lists
-from .common import StackType, mode_input, schema
+from .common import StackType, mode_input, prompts_input, schema
 from .computing import protecting
 from .concept_rows import (
     ConceptRow,
@@ -34,6 +34,7 @@ __all__ = ["Eraser"]
 
 log = logging.getLogger(__name__)
 METHODS = ("closed form", "closed form + refine", "refine")  # those whose results do not mix
+TEMPLATES = "\n".join(DEFAULT_TEMPLATES)
 
 
 class Eraser(io.ComfyNode):
@@ -56,6 +57,8 @@ class Eraser(io.ComfyNode):
                 "mode",
                 "prompts_to_check",
                 "resolution",
+                "prompts",
+                "templates",
             ],
             inputs=[
                 io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
@@ -118,6 +121,15 @@ class Eraser(io.ComfyNode):
                     tooltip="Size of the pictures that refine draws. Use what the model was "
                     "trained on.",
                 ),
+                prompts_input(optional=True),
+                io.String.Input(
+                    "templates",
+                    multiline=True,
+                    default=TEMPLATES,
+                    optional=True,
+                    tooltip="Sentences people use around a name, one a line, with {} in its place. "
+                    "The bare name is always included.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="Without the concepts."),
@@ -134,12 +146,14 @@ class Eraser(io.ComfyNode):
         concepts: str | None = None,
         rows: str | None = None,
         preserve_list: str | None = lists.NONE,
+        templates: str | None = "",
     ) -> bool | str:
         """Refuses text that cannot be read before anything runs; linked text is not known yet."""
         try:
             given = parse_rows(rows or "")
             if concepts is not None:
-                together = ConceptSet(parse_concepts(concepts)).concepts
+                written = parse_lines(templates or "")
+                together = ConceptSet(parse_concepts(concepts), written).concepts
                 if rows is not None:
                     _check_anchors(concept_rows(together, given))
         except SepMEError as error:
@@ -165,11 +179,21 @@ class Eraser(io.ComfyNode):
         mode: str = "exact",
         prompts_to_check: str = "",
         resolution: int = 512,
+        prompts: str = "both",
+        templates: str = TEMPLATES,  # workflows from before it could be chosen
     ) -> io.NodeOutput:
         """Computes what is on and not known yet, then patches a clone; weights stay as they are."""
+        merged, window = mode == "merged", host.Window(positive_only=prompts == "positive")
+        if merged and window.positive_only:
+            raise ConceptError(
+                "Merged mode changes the weights, for both prompts. Set prompts to 'both', or mode "
+                "to 'exact'."
+            )
         known = sum(host.applied(model), Stack())
-        task = Task.of(concepts, protected_concepts, preserve, preserve_list, method, resolution)
-        merged, provenance = mode == "merged", identify(model, clip)
+        task = Task.of(
+            concepts, protected_concepts, preserve, preserve_list, method, resolution, templates
+        )
+        provenance = identify(model, clip)
         rows_now = concept_rows(parse_concepts(concepts), parse_rows(rows))
         _check_anchors(rows_now)
         together, dtype = protecting(task.concepts, known), host.compute_dtype(model)
@@ -181,7 +205,7 @@ class Eraser(io.ComfyNode):
         )
         stack = Stack(tuple(row.entry for row in found if row.entry))
         apply = host.apply_merged if merged else host.apply_exact
-        patched = apply(model, stack, host.Window())
+        patched = apply(model, stack, window)
         events = [row.event(n, merged=merged, texts=texts) for n, row in enumerate(found)]
         for event in events:
             host.send("sepme.row", event)

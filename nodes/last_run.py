@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ..sepme_core.concepts import (
-    DEFAULT_TEMPLATES,
     ConceptSet,
     name_key,
     parse_concepts,
@@ -57,6 +56,7 @@ class Task:
         preserve_list: str,
         method: str,
         resolution: int,
+        templates: str,
     ) -> Task:
         """Reads the widgets.
 
@@ -65,7 +65,7 @@ class Task:
         """
         together = ConceptSet(
             tuple(sorted(parse_concepts(concepts), key=lambda c: name_key(c.name))),
-            DEFAULT_TEMPLATES,
+            parse_lines(templates),
             parse_lines(protected_concepts),
             preserve=lists.captions(preserve_list, preserve),
         )
@@ -115,12 +115,12 @@ def known_rows(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SepMEError: says which value cannot be read.
     """
-    texts = ("concepts", "protected_concepts", "preserve", "preserve_list", "method", "mode")
-    wrong = [name for name in texts if not isinstance(given.get(name), str)]
-    resolution = given.get("resolution")
-    if wrong or not isinstance(resolution, int):
-        raise SepMEError(f"Got no {(wrong or ['resolution'])[0]}, expected all of the Eraser's.")
-    task = Task.of(*(given[name] for name in texts[:-1]), resolution)
+    names = ("concepts", "protected_concepts", "preserve", "preserve_list", "method", "resolution")
+    names = (*names, "templates", "mode")
+    wrong = [n for n in names if not isinstance(given.get(n), int if n == "resolution" else str)]
+    if wrong:
+        raise SepMEError(f"Got no {wrong[0]}, expected all of the Eraser's.")
+    task = Task.of(*(given[name] for name in names[:-1]))
     merged = given["mode"] == "merged"
     texts = task.digest
     rows = [row.event(n, merged=merged, texts=texts) for n, row in enumerate(task.rows())]

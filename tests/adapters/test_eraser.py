@@ -6,7 +6,7 @@ import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import concept_rows, host, kept
-from sepme_pack.nodes.eraser import Eraser
+from sepme_pack.nodes.eraser import TEMPLATES, Eraser
 from sepme_pack.nodes.last_run import known_rows
 from sepme_pack.sepme_core.errors import ConceptError
 from server import PromptServer
@@ -135,6 +135,7 @@ def test_what_is_off_from_the_start_is_computed_when_it_is_switched_on(folder, l
         {"concepts": "cat -> dog\nrose"},
         {"protected_concepts": "car"},
         {"preserve": "a caption of something else\nanother one"},
+        {"templates": "in the style of {}"},
     ],
 )
 def test_whatever_an_increment_depends_on_makes_it_another_one(folder, changed, clip, work):
@@ -203,13 +204,14 @@ def test_a_refused_concept_does_not_keep_the_others_from_it(folder, loaded, clip
 def told_before(changed):
     """What the page is told of rows that have not been run in it."""
     texts = {"concepts": "cat\nrose", "protected_concepts": "", "preserve": "", "mode": "exact"}
-    given = SMALL | texts | {"method": "closed form"} | changed
+    given = SMALL | texts | {"method": "closed form", "templates": TEMPLATES} | changed
     return {row["concept"]: row["state"] for row in known_rows(given)["rows"]}
 
 
 def texts_of(**changed):
     texts = {"concepts": "cat\nrose", "protected_concepts": "", "preserve": "", "mode": "exact"}
-    return known_rows(SMALL | texts | {"method": "closed form"} | changed)["texts"]
+    given = SMALL | texts | {"method": "closed form", "templates": TEMPLATES} | changed
+    return known_rows(given)["texts"]
 
 
 def test_a_run_tells_which_texts_it_was_queued_with(folder, loaded, clip):
@@ -219,7 +221,8 @@ def test_a_run_tells_which_texts_it_was_queued_with(folder, loaded, clip):
     same = [{"concepts": " rose\n\ncat"}, {"mode": "merged"}, {"resolution": 512}]
     assert {texts_of(**changed) for changed in same} == {texts_of()}
     others = [{"protected_concepts": "car"}, {"concepts": "cat"}, {"method": "refine"}]
-    assert len({texts_of(**changed) for changed in [{}, *others]}) == 4
+    others.append({"templates": "{} style"})
+    assert len({texts_of(**changed) for changed in [{}, *others]}) == 5
 
 
 def test_what_is_there_is_known_before_a_run(folder, loaded, clip):
@@ -228,7 +231,8 @@ def test_what_is_there_is_known_before_a_run(folder, loaded, clip):
     assert told_before({}) == {"cat": "ready"}
     run(loaded, clip, rows="cat off")
     assert told_before({"concepts": " rose\ncat"}) == {"cat": "ready", "rose": "ready"}
-    for other in ({"concepts": "cat"}, {"method": "refine"}, {"protected_concepts": "car"}):
+    others = [{"concepts": "cat"}, {"method": "refine"}, {"protected_concepts": "car"}]
+    for other in (*others, {"templates": "{} style"}):
         assert told_before(other) == {}
     run(loaded, clip, protected_concepts=TWIN)
     assert told_before({"protected_concepts": TWIN}) == {"cat": "ready", "rose": "refused"}
@@ -261,6 +265,29 @@ def test_merged_mode_says_what_it_moves(folder, loaded, clip):
 
 def states_of(output):
     return [row["state"] for row in output.ui["sepme_rows"]]
+
+
+def test_a_negative_prompt_may_name_what_is_erased_where_only_the_positive_one_is_acted_on(
+    folder, loaded, clip, work
+):
+    both, *_ = run(loaded, clip, "cat").result
+    positive, *_ = run(loaded, clip, "cat", prompts="positive").result
+    plain = models.draw(loaded, clip, "a house", "cat")
+    assert not torch.equal(models.draw(both, clip, "a house", "cat"), plain)
+    assert torch.equal(models.draw(positive, clip, "a house", "cat"), plain)
+    erased = models.draw(positive, clip, "cat")
+    assert not torch.equal(erased, models.draw(loaded, clip, "cat"))
+    with pytest.raises(ConceptError, match="Set prompts to 'both', or mode to 'exact'"):
+        run(loaded, clip, "cat\nrose\ndog", prompts="positive", mode="merged")
+    assert work["computed"] == ["cat"], "refused before anything is computed"
+
+
+def test_templates_are_those_that_one_writes(folder, loaded, clip):
+    style = "a painting by {}"
+    _, stack, _ = run(loaded, clip, "cat", templates=style).result
+    assert "a painting by" in stack.entries[0].increment.provenance.protected
+    _, stack, _ = run(loaded, clip, "cat").result
+    assert "a painting by" not in stack.entries[0].increment.provenance.protected
 
 
 def test_concepts_of_nodes_before_are_protected(folder, loaded, clip):
@@ -318,6 +345,7 @@ def test_training_takes_concepts_one_by_one_and_cancelling_keeps_what_is_finishe
         ({"concepts": "cat", "rows": "{"}, "no valid JSON"),
         ({"concepts": "cat", "preserve_list": "gone.txt"}, "'gone.txt' is not in models/sepme"),
         ({"concepts": "cat -> dog\ndog", "rows": ""}, "'dog' is erased, too"),
+        ({"concepts": "cat", "templates": "in the style of"}, "'in the style of'"),
     ],
 )
 def test_what_cannot_be_read_is_refused_before_anything_runs(folder, given, message):

@@ -443,7 +443,7 @@ def test_saving_tells_the_page_name_and_hash(increments_folder):
 )
 def test_rows_that_nobody_can_read_are_refused_and_others_are_not(folder, sent, message):
     good = {"concepts": "cat", "protected_concepts": "", "preserve": "", "preserve_list": "none"}
-    good |= {"method": "closed form", "mode": "exact", "resolution": 64}
+    good |= {"method": "closed form", "mode": "exact", "resolution": 64, "templates": "{} style"}
     status, body = ask("POST", "/sepme/eraser", json=good)
     assert (status, body["version"], body["rows"], len(body["texts"])) == (200, 1, [], 32)
     before = everything(folder)

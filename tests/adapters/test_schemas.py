@@ -64,6 +64,8 @@ WIDGETS = {
         "mode",
         "prompts_to_check",
         "resolution",
+        "prompts",
+        "templates",
     ],
 }
 # Links are stored by position as well.

@@ -16,7 +16,7 @@ import { t } from "./words.js";
 
 const REST = 400; // milliseconds without a change, before the server is asked
 /** Widgets that the increments depend on, and `mode`, which says what leaks. */
-const SETTINGS = ["concepts", "protected_concepts", "preserve", "preserve_list", "method", "mode", "resolution"];
+const SETTINGS = ["concepts", "protected_concepts", "preserve", "preserve_list", "method", "mode", "resolution", "templates"];
 
 export class EraserPanel {
   /**
