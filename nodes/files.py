@@ -15,6 +15,7 @@ from ..sepme_core.increment import Increment
 from ..sepme_core.increment_file import read_hashed, read_label
 from . import host
 from .file_names import check_folder, file_stem, shortened, tidy
+from .listing import CACHE, ENDING, NO_INCREMENTS, TRASH, walk
 
 __all__ = [
     "ENDING",
@@ -37,10 +38,6 @@ __all__ = [
 ]
 
 FOLDER = "sepme"
-CACHE, TRASH = "cache", "trash"
-ENDING = ".safetensors"
-NO_INCREMENTS = (CACHE, TRASH, "preserve")
-"""Folders of the model folder that hold something else."""
 
 
 def register_folder() -> None:
@@ -50,12 +47,11 @@ def register_folder() -> None:
 
 def list_increments() -> list[str]:
     """Names of all increment files, relative to the folder; not what is cached or thrown away."""
-    names = (name.replace("\\", "/") for name in folder_paths.get_filename_list(FOLDER))
-    return [name for name in names if name.split("/")[0] not in NO_INCREMENTS]
+    return sorted({found.name for root in roots() for found in walk(root) if found.there})
 
 
 def forget_list() -> None:
-    """Makes the host look anew: it only notices what changes a folder's time."""
+    """Makes the host's own list new: it only notices what changes a folder's time."""
     folder_paths.filename_list_cache.pop(FOLDER, None)
 
 

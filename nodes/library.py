@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment_file import Label, read_label
-from . import files
+from .listing import Listed, walk
 
-__all__ = ["PICTURES", "list_library"]
+__all__ = ["list_library"]
 
-PICTURES = (".webp", ".jpg", ".jpeg", ".png")
-"""Endings of a thumbnail beside its file; the first one found is shown."""
 _ABSENT = {
     "concept": "",
     "synonyms": [],
@@ -26,6 +24,7 @@ _ABSENT = {
     "method": "",
     "leak": None,
     "margin": None,
+    "problem": "",
 }
 _KNOWN: dict[tuple[str, int, int], dict[str, Any]] = {}
 """What was read, by path, size and time of the last change."""
@@ -37,45 +36,46 @@ def list_library(roots: Sequence[Path]) -> list[dict[str, Any]]:
     Args:
         roots: folders in the order in which the host looks into them.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for root in roots:
-        for entry, name, has_picture in _walk(root, ""):
-            if name not in found:
-                found[name] = _entry(entry, name) | {"thumbnail": has_picture}
-    return [found[name] for name in sorted(found)]
+    found: dict[str, Listed] = {}
+    for listed in (listed for root in roots for listed in walk(root)):
+        known = found.setdefault(listed.name, listed)
+        if not known.there and listed.there:  # the host passes over links that lead nowhere
+            found[listed.name] = listed
+    return [_entry(found[name]) for name in sorted(found)]
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str, bool]]:
-    """Every increment file under a folder, its name, and whether there is a picture beside it."""
+def _entry(listed: Listed) -> dict[str, Any]:
+    told = {
+        "file": listed.name,
+        "thumbnail": listed.picture is not None,
+        "picture": listed.picture,
+        "linked": listed.linked,
+    }
     try:
-        entries = list(os.scandir(folder))
-    except OSError:  # not there yet, or not ours to read
-        return
-    names = {entry.name for entry in entries}
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if name not in files.NO_INCREMENTS and not entry.name.startswith("."):
-                yield from _walk(folder / entry.name, f"{name}/")
-        elif entry.name.endswith(files.ENDING):
-            stem = entry.name.removesuffix(files.ENDING)
-            yield entry, name, any(stem + ending in names for ending in PICTURES)
-
-
-def _entry(entry: os.DirEntry[str], name: str) -> dict[str, Any]:
-    stat = entry.stat(follow_symlinks=False)
-    own = {"file": name, "size": stat.st_size, "modified": stat.st_mtime}
-    if entry.is_symlink():
-        return _ABSENT | own | {"problem": "It is a link. It can be loaded, but not changed here."}
-    key = (entry.path, stat.st_size, stat.st_mtime_ns)
+        stat = listed.entry.stat()
+    except OSError as error:
+        return _ABSENT | told | {"size": 0, "modified": 0, "problem": _gone(listed, error)}
+    told |= {"size": stat.st_size, "modified": stat.st_mtime}
+    if not listed.there:
+        return _ABSENT | told | {"problem": "This is no file, so it cannot be read. Remove it."}
+    key = (listed.entry.path, stat.st_size, stat.st_mtime_ns)
     if key not in _KNOWN:
-        _KNOWN[key] = _read(Path(entry.path))
-    return _ABSENT | own | _KNOWN[key]
+        _KNOWN[key] = _read(Path(listed.entry.path))
+    return _ABSENT | told | _KNOWN[key]
+
+
+def _gone(listed: Listed, error: OSError) -> str:
+    if not listed.entry.is_symlink():
+        return f"It cannot be read: {error.strerror or error}. Check the folder's permissions."
+    return (
+        f"It is a link to {os.readlink(listed.entry.path)}, which is not there. Bring that file "
+        "back, or remove the link."
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return _told(read_label(path)) | {"problem": ""}
+        return _told(read_label(path))
     except IncrementFileError as error:
         return {"problem": str(error)}
 

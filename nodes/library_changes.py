@@ -15,14 +15,14 @@ from ..sepme_core.errors import SepMEError
 from ..sepme_core.safetensors_file import write_atomically
 from . import files
 from .file_names import refusal, shortened, tidy
-from .files import ENDING
-from .library import PICTURES
+from .listing import ENDING, PICTURES, TRASH, is_apart, is_twin
 
 __all__ = [
     "MOST_BYTES",
     "LibraryError",
     "keep_thumbnail",
     "locate",
+    "locate_own",
     "rename",
     "throw_away",
     "thumbnail_of",
@@ -47,28 +47,48 @@ class LibraryError(SepMEError):
 
 
 def locate(roots: Sequence[Path], file: str) -> tuple[Path, Path]:
-    """The folder and the path of a listed file.
+    """The folder and the path of a listed file, also through links, to be read.
 
     Raises:
         LibraryError: the name leads out of the folder, or nothing has it.
     """
-    parts = PurePosixPath(file).parts
-    strange = not parts or file != "/".join(parts) or _NO_NAME.search(file)
-    if strange or any(part.startswith(".") for part in parts) or not file.endswith(ENDING):
-        raise LibraryError(
-            f"{shortened(file)!r} is no name of an increment file. Expected one of those that are "
-            "listed, such as 'styles/cat.safetensors'."
-        )
-    if parts[0] in files.NO_INCREMENTS:
-        raise LibraryError(f"{file!r} is not in the library.", 403)
+    parts = _parts(file)
     for root in roots:
         path = root.joinpath(*parts)
         if _is_there(path):
-            _refuse_links(root, path)
+            if is_apart(root, parts[0]):
+                raise LibraryError(f"{file!r} is not in the library.", 403)
             return root, path
     raise LibraryError(
         f"{shortened(file)!r} is not in models/{files.FOLDER} any more. Refresh the library.", 404
     )
+
+
+def locate_own(roots: Sequence[Path], file: str) -> tuple[Path, Path]:
+    """The folder and the path of a listed file, to be changed.
+
+    Raises:
+        LibraryError: as for `locate`; also for a link, or what lies in a linked folder.
+    """
+    root, path = locate(roots, file)
+    _refuse_links(root, path)
+    return root, path
+
+
+def _parts(file: str) -> tuple[str, ...]:
+    """A listed file's folders and name.
+
+    Raises:
+        LibraryError: no listed file can be called so.
+    """
+    parts = PurePosixPath(file).parts
+    strange = not parts or file != "/".join(parts) or _NO_NAME.search(file)
+    if strange or ".." in parts or is_twin(parts[-1]) or not file.lower().endswith(ENDING):
+        raise LibraryError(
+            f"{shortened(file)!r} is no name of an increment file. Expected one of those that are "
+            "listed, such as 'styles/cat.safetensors'."
+        )
+    return parts
 
 
 def _is_there(path: Path) -> bool:
@@ -91,9 +111,10 @@ def _refuse_links(root: Path, path: Path) -> None:
 
 
 def thumbnail_of(path: Path) -> Path | None:
-    """The picture beside a file."""
+    """The picture beside a file; a link counts if it leads to one."""
     pictures = (path.with_suffix(ending) for ending in PICTURES)
-    return next((p for p in pictures if p.is_file() and not p.is_symlink()), None)
+    found = next((p for p in pictures if p.is_file()), None)
+    return found if found and found.resolve().suffix.lower() in PICTURES else None
 
 
 def keep_thumbnail(path: Path, data: bytes) -> None:
@@ -132,8 +153,9 @@ def rename(roots: Sequence[Path], file: str, name: str) -> str:
     Raises:
         LibraryError: a name that some system cannot have, or that is taken.
     """
-    root, path = locate(roots, file)
-    name = name.strip().removesuffix(ENDING)
+    root, path = locate_own(roots, file)
+    name = name.strip()
+    name = name[: -len(ENDING)] if name.lower().endswith(ENDING) else name
     if why := refusal(name):
         raise LibraryError(
             f"{shortened(name)!r} cannot be a file's name everywhere: {why}. Use letters, digits, "
@@ -151,11 +173,11 @@ def rename(roots: Sequence[Path], file: str, name: str) -> str:
 
 def throw_away(roots: Sequence[Path], file: str) -> str:
     """Moves a file and its thumbnail to the trash folder; where it is now."""
-    root, path = locate(roots, file)
-    trash = root / files.TRASH
+    root, path = locate_own(roots, file)
+    trash = root / TRASH
     target = trash / path.relative_to(root)
     if target.parent.resolve() != root.resolve() / target.parent.relative_to(root):
-        raise LibraryError(f"The folder {files.TRASH!r} is a link. Remove the link first.", 403)
+        raise LibraryError(f"The folder {TRASH!r} is a link. Remove the link first.", 403)
     number = 1
     while any(moved.exists() for _, moved in _with_pictures(path, target)):
         number += 1

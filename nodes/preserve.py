@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from ..sepme_core.errors import ConceptError
 from ..sepme_core.preserve import general_captions, parse_preserve, read_preserve
 from . import files
+from .listing import is_twin
 
 __all__ = [
     "GENERAL",
@@ -101,4 +102,4 @@ def _found() -> dict[str, Path]:
     """Files by name, those of the first folder first; looked up anew, as there are only a few."""
     roots = [Path(root) / FOLDER for root in folder_paths.get_folder_paths(files.FOLDER)]
     paths = [path for root in reversed(roots) for path in root.glob("*.txt") if path.is_file()]
-    return {path.name: path for path in paths}
+    return {path.name: path for path in paths if not is_twin(path.name)}

@@ -78,7 +78,7 @@ async def _thumbnail(request: web.Request) -> web.StreamResponse:
 
 async def _keep_thumbnail(request: web.Request) -> web.Response:
     file = _file(request.query)
-    _, path = library_changes.locate(files.roots(), file)
+    _, path = library_changes.locate_own(files.roots(), file)
     if not request.content_type.startswith("image/"):  # no other site's page can send that
         raise LibraryError(f"Got {request.content_type}, expected a picture.", 415)
     data = bytearray()

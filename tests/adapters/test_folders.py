@@ -1,5 +1,6 @@
 """Model folders beside the host's own: whose is looked into first, written to, kept results in."""
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -11,9 +12,17 @@ from sepme_pack.nodes import files, host
 from sepme_pack.nodes.stacks import Load, Save
 from sepme_pack.sepme_core.errors import IncrementFileError
 from sepme_pack.sepme_core.increment import Stack
-from utils.extra_config import load_extra_path_config
 
 from tests.adapters.models import small_increment as increment
+
+
+def host_reads(config):
+    """What the host does with extra model paths; other packages have a `utils` as well."""
+    path = Path(folder_paths.__file__).parent / "utils" / "extra_config.py"
+    spec = importlib.util.spec_from_file_location("host_extra_config", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.load_extra_path_config(str(config))
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def extra(increments_folder, tmp_path, monkeypatch):
         config.write_text(text, "utf-8")
         monkeypatch.delitem(folder_paths.folder_names_and_paths, "sepme")
         monkeypatch.setattr(args, "extra_model_paths_config", [[str(config)]])
-        load_extra_path_config(str(config))
+        host_reads(config)
         files.register_folder()
         files.register_folder()  # the host may ask twice
         return share / "erased"

@@ -12,9 +12,9 @@ import torch
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
-from sepme_pack.nodes import files, library, library_changes
+from sepme_pack.nodes import files, library, library_changes, preserve
 from sepme_pack.nodes.routes import register_routes
-from sepme_pack.nodes.stacks import Save
+from sepme_pack.nodes.stacks import Load, Save
 from sepme_pack.sepme_core.concepts import Concept
 from sepme_pack.sepme_core.dead_zone import DeadZone
 from sepme_pack.sepme_core.increment import Increment, Provenance, Stack
@@ -112,6 +112,8 @@ def test_what_the_files_say_of_themselves_is_listed(folder):
         "leak": LEAK,
         "margin": pytest.approx(0.55),
         "thumbnail": False,
+        "picture": None,
+        "linked": False,
         "problem": "",
     }
 
@@ -192,6 +194,7 @@ def test_a_thumbnail_is_kept_beside_its_file_in_a_modest_size(folder, kind):
     assert ask("GET", "/sepme/library/thumbnail", params={"file": "cat.safetensors"})[0] == 404
     status, entry = keep_picture("cat.safetensors", picture((2000, 1000), kind))
     assert (status, entry["thumbnail"]) == (200, True)
+    assert entry["picture"] == (folder / "cat.webp").stat().st_mtime
     assert listed()["cat.safetensors"]["thumbnail"] is True
     assert listed()["styles/dog.safetensors"]["thumbnail"] is False
     status, data = ask("GET", "/sepme/library/thumbnail", params={"file": "cat.safetensors"})
@@ -334,20 +337,92 @@ def test_absolute_names_of_real_files_are_refused(folder, outside):
     assert ask("GET", "/sepme/library/hash", params=file)[0] == 200
 
 
-def test_links_are_shown_but_never_followed(folder, outside):
+def test_the_library_lists_and_loads_what_the_host_lists(folder, outside):
+    write(outside.parent, "shared/.deep/fox")
     (folder / "link.safetensors").symlink_to(outside)
-    (folder / "linked").symlink_to(outside.parent)
+    (folder / "linked").symlink_to(outside.parent / "shared")
+    os.rename(folder / "styles" / "dog.safetensors", folder / "styles" / "DOG.SafeTensors")
+    write(folder, ".mine/bird")
+    write(folder, ".git/x")
+    folder_paths.filename_list_cache.clear()
+    host_lists = folder_paths.get_filename_list("sepme")
+    assert set(host_lists) - {"cache/kept.safetensors", "trash/old.safetensors"} == set(listed())
+    assert files.list_increments() == list(listed())
+    assert {name: entry["concept"] for name, entry in listed().items()} == {
+        ".mine/bird.safetensors": "bird",
+        "cat.safetensors": "cat",
+        "link.safetensors": "secret",
+        "linked/.deep/fox.safetensors": "fox",
+        "styles/DOG.SafeTensors": "dog",
+    }
+    for name in files.list_increments():
+        assert Load.validate_inputs(name) is True
+        assert Load.execute(name, True, 1.0).result[0].names == (listed()[name]["concept"],)
+        assert ask("GET", "/sepme/library/hash", params={"file": name})[0] == 200
+
+
+def test_what_the_library_lists_can_be_changed_unless_it_is_linked(folder, outside):
+    write(outside.parent, "shared/fox")
+    (folder / "link.safetensors").symlink_to(outside)
+    (folder / "linked").symlink_to(outside.parent / "shared")
+    os.rename(folder / "cat.safetensors", folder / "CAT.SAFETENSORS")
+    before = everything(outside.parent)
+    assert [n for n, entry in listed().items() if entry["linked"]] == [
+        "link.safetensors",
+        "linked/fox.safetensors",
+    ]
+    for file in ("link.safetensors", "linked/fox.safetensors"):
+        for status, body in (
+            ask("POST", "/sepme/library/delete", json={"file": file}),
+            ask("POST", "/sepme/library/rename", json={"file": file, "name": "a"}),
+            keep_picture(file, picture()),
+        ):
+            assert (status, "Change the file where it really lies" in body["error"]) == (403, True)
+    assert everything(outside.parent) == before
+    change = {"file": "CAT.SAFETENSORS", "name": "tiger.SafeTensors"}
+    status, entry = ask("POST", "/sepme/library/rename", json=change)
+    assert (status, entry["file"]) == (200, "tiger.safetensors")
+
+
+def test_pictures_are_shown_through_links_if_they_are_pictures(folder, outside):
+    (outside.parent / "p.png").write_bytes(picture())
     (folder / "cat.jpg").symlink_to(outside)
-    found = listed()
-    assert "It is a link" in found["link.safetensors"]["problem"]
-    assert "linked/secret.safetensors" not in found
-    for file in ("link.safetensors", "linked/secret.safetensors"):
-        assert ask("POST", "/sepme/library/delete", json={"file": file})[0] == 403
-        assert ask("POST", "/sepme/library/rename", json={"file": file, "name": "a"})[0] == 403
-        assert ask("GET", "/sepme/library/hash", params={"file": file})[0] == 403
-        assert keep_picture(file, picture())[0] == 403
-    assert ask("GET", "/sepme/library/thumbnail", params={"file": "cat.safetensors"})[0] == 404
-    assert [p.name for p in outside.parent.iterdir()] == ["secret.safetensors"]
+    (folder / "styles" / "dog.png").symlink_to(outside.parent / "p.png")
+    for file, status in (("cat.safetensors", 404), ("styles/dog.safetensors", 200)):
+        assert ask("GET", "/sepme/library/thumbnail", params={"file": file})[0] == status
+
+
+def test_a_link_that_leads_nowhere_is_told_and_not_offered(folder, outside):
+    (folder / "gone.safetensors").symlink_to(outside.parent / "nowhere")
+    (folder / "self.safetensors").symlink_to(folder / "self.safetensors")
+    problem = listed()["gone.safetensors"]["problem"]
+    assert "It is a link to" in problem
+    assert "nowhere, which is not there" in problem
+    assert "link" in listed()["self.safetensors"]["problem"]
+    assert files.list_increments() == ["cat.safetensors", "styles/dog.safetensors"]
+    (outside.parent / "nowhere").write_bytes(outside.read_bytes())
+    assert listed()["gone.safetensors"]["problem"] == ""
+    assert "gone.safetensors" in files.list_increments()
+
+
+def test_links_that_lead_back_end(folder):
+    before = list(listed())
+    for name in ("a", "b", "styles/c"):
+        (folder / name).symlink_to(folder)
+    (folder / "styles" / "d").symlink_to(folder / "styles")
+    assert list(listed()) == before == files.list_increments()
+
+
+def test_twins_of_macos_are_shown_nowhere(folder):
+    for name in ("._cat.safetensors", "styles/._dog.safetensors", "preserve/._list.txt"):
+        (folder / name).write_bytes(b"\x00\x05\x16\x07" + bytes(78))
+    assert list(listed()) == ["cat.safetensors", "styles/dog.safetensors"]
+    (combo,) = (i for i in Load.define_schema().inputs if i.id == "increment")
+    assert list(combo.options) == ["cat.safetensors", "styles/dog.safetensors"]
+    assert "list.txt" in preserve.list_preserve()
+    assert "._list.txt" not in preserve.list_preserve()
+    status, _ = ask("POST", "/sepme/library/delete", json={"file": "._cat.safetensors"})
+    assert status == 400
 
 
 def test_a_trash_that_leads_elsewhere_is_not_used(folder, outside):

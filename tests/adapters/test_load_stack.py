@@ -170,10 +170,24 @@ def test_files_of_rows_that_are_off_may_change_without_running_again(saved):
 
 def test_what_was_thrown_away_or_kept_for_later_is_no_row(saved):
     for folder in ("trash", "cache"):
-        save(increment("dog", 2.0), folder=folder)
+        (saved / folder).mkdir(exist_ok=True)
+        (saved / folder / "dog.safetensors").write_bytes(to_bytes(increment("dog", 2.0)))
         with pytest.raises(IncrementFileError, match=f"'{folder}/dog.safetensors'"):
             load(f"{folder}/dog")
     assert files.list_increments() == [f"{n}.safetensors" for n in NAMES]
+
+
+def test_rows_reach_what_the_host_lists(saved, tmp_path):
+    (saved / "cat.safetensors").rename(tmp_path / "CAT.SAFETENSORS")
+    (saved / "shared").symlink_to(tmp_path)
+    (saved / ".hidden").mkdir()
+    (saved / "dog.safetensors").rename(saved / ".hidden" / "dog.safetensors")
+    (saved / "gone.safetensors").symlink_to(tmp_path / "nowhere")
+    stack, _ = load("shared/CAT.SAFETENSORS\n.hidden/dog\nrose").result
+    assert stack.names == ("cat", "dog", "rose")
+    assert states() == ["ready", "ready", "ready"]
+    with pytest.raises(IncrementFileError, match="row 1, 'gone.safetensors': It is not in"):
+        load("gone")
 
 
 def test_a_thousand_rows_are_loaded_and_a_thousand_flaws_listed_shortly(increments_folder):
