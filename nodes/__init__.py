@@ -16,6 +16,7 @@ from .concepts import Concepts
 from .eraser import Eraser
 from .export import ExportLoRA
 from .load_stack import LoadStack
+from .neighbours import Neighbours
 from .routes import register_routes
 from .separate import Separate
 from .stacks import Load, Save, StackNode
@@ -35,6 +36,7 @@ class SepMEExtension(ComfyExtension):
         return [
             Eraser,
             Concepts,
+            Neighbours,
             Compute,
             Apply,
             Remove,

@@ -18,7 +18,7 @@ LAYERS = [
     {"safetensors_file", "spelling"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
     {"separation"},
-    {"anchors", "closed_form", "dead_zone", "preserve", "targets"},
+    {"anchors", "closed_form", "dead_zone", "neighbours", "preserve", "targets"},
     {"directions"},
     {"increment"},
     {"application", "increment_file", "strangers"},

@@ -18,12 +18,12 @@ __all__ = [
 _BATCH = 16  # prompts per pass of the text encoder
 
 
-def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> PromptEncoder:
+def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int | None) -> PromptEncoder:
     """A text encoder for the core: batched, cached, rounded as the model will see the prompts.
 
     Args:
         dtype: what the diffusion model computes in.
-        d_text: text width that the model expects.
+        d_text: text width that the model expects; None where no model is concerned.
     Raises (when called):
         IncompatibleError: the encoder gives another width.
     """
@@ -33,7 +33,7 @@ def encode_prompts(clip: Any, dtype: torch.dtype, d_text: int) -> PromptEncoder:
 class PromptEncoder:
     """See `encode_prompts`."""
 
-    def __init__(self, clip: Any, dtype: torch.dtype, d_text: int) -> None:
+    def __init__(self, clip: Any, dtype: torch.dtype, d_text: int | None) -> None:
         self._clip, self._dtype, self._d_text = clip, dtype, d_text
         self._known: dict[str, EncodedPrompt] = {}
 
@@ -82,8 +82,8 @@ def _n_words(tokens: Mapping[str, list[list[tuple]]], n_tokens: int) -> int:
     return min(last + 2, n_tokens)
 
 
-def _check_width(prompt: EncodedPrompt, d_text: int) -> None:
-    if prompt.embeddings.shape[-1] != d_text:
+def _check_width(prompt: EncodedPrompt, d_text: int | None) -> None:
+    if d_text is not None and prompt.embeddings.shape[-1] != d_text:
         raise IncompatibleError(
             f"The CLIP gives embeddings {prompt.embeddings.shape[-1]} wide, the model expects "
             f"{d_text}: they belong to different families. Connect the CLIP that comes with this "

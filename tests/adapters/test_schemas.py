@@ -32,6 +32,7 @@ WIDGETS = {
         "resolution",
         "seed",
     ],
+    "SepME_Neighbours": ["concepts", "count"],
     "SepME_Apply": ["mode", "strength", "start_percent", "end_percent", "prompts", "off"],
     "SepME_Remove": ["names"],
     "SepME_Stack": [],
@@ -75,6 +76,7 @@ SOCKETS = {
         ["model", "clip", "concepts", "latent", "known"],
         ["stack", "report", "plot"],
     ),
+    "SepME_Neighbours": (["clip"], ["names"]),
     "SepME_Apply": (["model", "stack"], ["model"]),
     "SepME_Remove": (["model"], ["model"]),
     "SepME_Stack": (["stack_1", "stack_2", "stack_3", "stack_4"], ["stack"]),
@@ -92,6 +94,7 @@ MENU = {
     "erase": {
         "SepME_Eraser": "SepME Eraser",
         "SepME_Concepts": "SepME Concepts",
+        "SepME_Neighbours": "SepME Neighbours",
         "SepME_Compute": "SepME Compute",
         "SepME_Apply": "SepME Apply",
         "SepME_Remove": "SepME Restore",
