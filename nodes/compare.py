@@ -74,13 +74,13 @@ class Compare(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "sampler",
-                    options=host.SAMPLERS,
+                    options=host.samplers(),
                     default="euler",
                     tooltip="As in KSampler. One that adds noise is the same for both models.",
                 ),
                 io.Combo.Input(
                     "scheduler",
-                    options=host.SCHEDULERS,
+                    options=host.schedulers(),
                     default="normal",
                     tooltip="As in KSampler.",
                 ),

@@ -25,13 +25,11 @@ from .naming import lora_names
 from .previews import previewer
 from .prompts import encode_prompts
 from .running import NodeProgress, compute_device, memory_explained, send, server_routes, show_text
-from .sampling import SAMPLERS, SCHEDULERS, Sampling, conditioning, decode, empty_latent, sample
+from .sampling import Sampling, conditioning, decode, empty_latent, sample, samplers, schedulers
 
 __all__ = [
     "FAMILIES",
     "KEY",
-    "SAMPLERS",
-    "SCHEDULERS",
     "Family",
     "HostDenoiser",
     "NodeProgress",
@@ -59,6 +57,8 @@ __all__ = [
     "register_folder",
     "remove",
     "sample",
+    "samplers",
+    "schedulers",
     "send",
     "server_routes",
     "show_text",

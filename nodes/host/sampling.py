@@ -13,17 +13,24 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "SAMPLERS",
-    "SCHEDULERS",
     "Sampling",
     "conditioning",
     "decode",
     "empty_latent",
     "sample",
+    "samplers",
+    "schedulers",
 ]
 
-SAMPLERS = list(comfy.samplers.KSampler.SAMPLERS)
-SCHEDULERS = list(comfy.samplers.KSampler.SCHEDULERS)
+
+def samplers() -> list[str]:
+    """Those there are now: other packs add theirs, also after this one was imported."""
+    return list(comfy.samplers.KSampler.SAMPLERS)
+
+
+def schedulers() -> list[str]:
+    """See `samplers`."""
+    return list(comfy.samplers.KSampler.SCHEDULERS)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Before and after, side by side."""
 
+import comfy.samplers
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
@@ -92,6 +93,16 @@ def test_progress_counts_all_steps_and_cancelling_stops_within_one(model, clip, 
     with pytest.raises(Cancelled):
         run(model, model, clip)
     assert len(progress) == 1
+
+
+def test_samplers_that_other_packs_add_later_are_offered(monkeypatch):
+    added = [*comfy.samplers.KSampler.SAMPLERS, "of_another_pack"]
+    options = {i.id: i.options for i in Compare.define_schema().inputs if hasattr(i, "options")}
+    assert options["sampler"] == added[:-1]
+    monkeypatch.setattr(comfy.samplers.KSampler, "SAMPLERS", added)
+    monkeypatch.setattr(comfy.samplers.KSampler, "SCHEDULERS", ["of_another_pack"])
+    options = {i.id: i.options for i in Compare.define_schema().inputs if hasattr(i, "options")}
+    assert (options["sampler"], options["scheduler"]) == (added, ["of_another_pack"])
 
 
 def test_no_prompt_is_refused(model, clip):
