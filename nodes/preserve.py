@@ -11,7 +11,7 @@ from comfy_api.latest import io
 
 from ..sepme_core.errors import ConceptError
 from ..sepme_core.preserve import general_captions, parse_preserve, read_preserve
-from . import files
+from . import files, host
 from .listing import is_twin
 
 __all__ = [
@@ -40,7 +40,7 @@ def list_input() -> io.Input:
     """The widget; optional, as there are workflows from before there were lists."""
     return io.Combo.Input(
         "preserve_list",
-        options=list_preserve(),
+        options=host.harmless(list_preserve()),
         default=GENERAL,
         optional=True,
         tooltip="A list of captions added to those: the general one of this pack, none, or a text "

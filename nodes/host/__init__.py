@@ -24,7 +24,16 @@ from .layers import (
 from .naming import lora_names
 from .previews import previewer
 from .prompts import encode_prompts
-from .running import NodeProgress, compute_device, memory_explained, send, server_routes, show_text
+from .running import (
+    NodeProgress,
+    compute_device,
+    harmless,
+    inert,
+    memory_explained,
+    send,
+    server_routes,
+    show_text,
+)
 from .sampling import Sampling, conditioning, decode, empty_latent, sample, samplers, schedulers
 
 __all__ = [
@@ -49,6 +58,8 @@ __all__ = [
     "empty_latent",
     "encode_prompts",
     "family_of",
+    "harmless",
+    "inert",
     "lora_names",
     "matching_layers",
     "memory_explained",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -21,12 +21,15 @@ from ...sepme_core.errors import SepMEError
 __all__ = [
     "NodeProgress",
     "compute_device",
+    "harmless",
+    "inert",
     "memory_explained",
     "send",
     "server_routes",
     "show_text",
 ]
 
+_LETTERS = str.maketrans({"<": "‹", ">": "›"})
 PAUSE = 0.2  # seconds between two messages: smooth to look at, and nothing to send
 
 
@@ -35,20 +38,39 @@ def compute_device() -> torch.device:
     return comfy.model_management.get_torch_device()
 
 
+def inert(text: str) -> str:
+    """The text without anything that a page could take for markup or a link.
+
+    The host's pages do not agree: one puts what a node shows into the document as it is, others
+    escape it themselves and would show our escapes as letters. So what markup begins with becomes
+    a letter that looks like it, which is the same in all of them.
+    """
+    return text.translate(_LETTERS).replace("[[", "[ [")
+
+
+def harmless(names: Iterable[str]) -> list[str]:
+    """The names that a page may show in a menu, where some take them for markup."""
+    return [name for name in names if inert(name) == name]
+
+
 def show_text(text: str) -> None:
-    """Writes on the node that is running."""
-    context = get_executing_context()
-    if context:
-        PromptServer.instance.send_progress_text(text, context.node_id)
+    """Writes on the node that is running, in the page that queued it."""
+    context, client = get_executing_context(), _client()
+    if context and client:
+        PromptServer.instance.send_progress_text(inert(text), context.node_id, client)
 
 
 def send(event: str, data: dict[str, Any]) -> None:
     """Tells the page that queued the running node; nobody else, as ids are those of its graph."""
-    context = get_executing_context()
-    if context:
-        server = PromptServer.instance
+    context, client = get_executing_context(), _client()
+    if context and client:
         told = {"node": context.node_id, "prompt_id": context.prompt_id, **data}
-        server.send_sync(event, told, getattr(server, "client_id", None))
+        PromptServer.instance.send_sync(event, told, client)
+
+
+def _client() -> str | None:
+    """The page that queued what is running; none where a script did. To none would be to all."""
+    return getattr(PromptServer.instance, "client_id", None)
 
 
 def server_routes() -> Any:
@@ -72,10 +94,6 @@ class NodeProgress:
     """Progress bar, curve, preview, text and cancelling, for one run of the node."""
 
     def __init__(self) -> None:
-        # Asked for as a hidden input, the id would become part of the host's cache key, and equal
-        # nodes of two graphs would compute twice.
-        context = get_executing_context()
-        self._node_id = context.node_id if context else ""
         self._bar = comfy.utils.ProgressBar(1)
         self._pace = _Pace()
         self.picture: Picture = _no_picture
@@ -96,7 +114,7 @@ class NodeProgress:
         """Says where it stands: in numbers for the page's curve, and in words on the node."""
         known = asdict(at) | {"seconds_left": self._pace.seconds_left(at)}
         send("sepme.progress", known)
-        PromptServer.instance.send_progress_text(_words(at), self._node_id)
+        show_text(_words(at))
 
 
 Picture = Callable[[], Any]

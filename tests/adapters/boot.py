@@ -25,12 +25,16 @@ class PromptServer:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.listeners: set[str | None] = set()
+        self.client_id: str | None = "page"
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         self.told.append((node_id, text))
+        self.listeners.add(sid)
 
     def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
         self.sent.append((event, data))
+        self.listeners.add(sid)
 
 
 def boot(options: Sequence[str] = ("--cpu",)) -> types.ModuleType:

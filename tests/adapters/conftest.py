@@ -59,3 +59,14 @@ def model() -> models.Patcher:
 def increments_folder() -> Iterator[object]:
     """Where `models/sepme` is: nothing is saved there yet."""
     yield from models.increments_folder()
+
+
+@pytest.fixture
+def loras(tmp_path, monkeypatch):
+    """Where `models/loras` is: nothing is saved there yet."""
+    known = dict(folder_paths.folder_names_and_paths)
+    known["loras"] = ([str(tmp_path / "loras")], {".safetensors"})
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
+    folder_paths.filename_list_cache.pop("loras", None)
+    yield tmp_path / "loras"
+    folder_paths.filename_list_cache.pop("loras", None)

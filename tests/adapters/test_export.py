@@ -26,17 +26,6 @@ from tests.adapters.test_real_size import real
 FAMILIES = ("sd1", "sd2", "sdxl_refiner", "sdxl")
 
 
-@pytest.fixture
-def loras(tmp_path, monkeypatch):
-    """Where `models/loras` is: nothing is saved there yet."""
-    known = dict(folder_paths.folder_names_and_paths)
-    known["loras"] = ([str(tmp_path / "loras")], {".safetensors"})
-    monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
-    folder_paths.filename_list_cache.pop("loras", None)
-    yield tmp_path / "loras"
-    folder_paths.filename_list_cache.pop("loras", None)
-
-
 def blind(model, name="cat", prompts=(), embeddings=None, n_basis=2):
     """An increment of random directions that are blind to some rows."""
     family = host.family_of(model)

@@ -6,6 +6,7 @@ import os
 import execution
 import folder_paths
 import pytest
+from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import files, host
 from sepme_pack.nodes.concepts import Concepts
 from sepme_pack.sepme_core.denoiser import Progress
@@ -152,8 +153,9 @@ def test_a_linked_list_is_valid_and_noticed_whichever_it_is(folder):
 def test_the_page_is_told_how_many_captions_are_done():
     told = PromptServer.instance.told
     told.clear()
-    progress = host.NodeProgress()
-    progress(Progress("preserve list", 64, 600, unit="captions"))
-    progress(Progress("cat", 1, 3))
+    with CurrentNodeContext("prompt", "1"):
+        progress = host.NodeProgress()
+        progress(Progress("preserve list", 64, 600, unit="captions"))
+        progress(Progress("cat", 1, 3))
     texts = [text for _, text in told]
     assert texts == ["preserve list: 64 of 600 captions", "cat: 1 of 3 concepts"]

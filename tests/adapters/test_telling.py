@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
-from sepme_pack.nodes import SepMEExtension
+from sepme_pack.nodes import SepMEExtension, host
 from sepme_pack.nodes.apply import Apply, Remove
 from sepme_pack.nodes.certificate import CertificateNode
 from sepme_pack.nodes.compare import Compare
@@ -13,9 +13,12 @@ from sepme_pack.nodes.compute import Compute
 from sepme_pack.nodes.eraser import Eraser
 from sepme_pack.nodes.export import ExportLoRA
 from sepme_pack.nodes.load_stack import LoadStack
+from sepme_pack.nodes.preserve import GENERAL, NONE
 from sepme_pack.nodes.separate import Separate
 from sepme_pack.nodes.stacks import Load, Save, StackNode
 from sepme_pack.nodes.telling import Remark, told
+from sepme_pack.sepme_core.denoiser import Progress
+from server import PromptServer
 
 from tests.adapters import models
 from tests.adapters.test_certificate import APPLY, HELD_OUT, without_each_other
@@ -57,6 +60,8 @@ HEADLINES = {
     ExportLoRA: "told.safetensors written",
     Eraser: "1 of 2 concepts erased",
 }
+LISTS = [GENERAL, NONE]
+MARKUP = "<img src=x onerror=alert(1)>"
 MEASURING = (Compute, Separate, CertificateNode, Eraser)
 
 
@@ -69,7 +74,7 @@ def run(node, model, clip, stack):
 
 
 @pytest.mark.parametrize("node", RUNS, ids=lambda n: n.__name__)
-def test_every_node_tells_its_state_in_one_form(node, model, clip, increments_folder):
+def test_every_node_tells_its_state_in_one_form(node, model, clip, increments_folder, loras):
     stack = models.stack(model, clip, "cat", "rose")
     if node in (Load, LoadStack):
         run(Save, model, clip, stack)
@@ -118,3 +123,46 @@ def test_a_narrow_margin_is_noted(node, module, model, clip, increments_folder, 
     assert state["level"] == "note"
     assert "hard to tell from " in state["headline"]
     assert 0 < state["margin"] < 10
+
+
+def test_names_of_strangers_leave_for_the_page_as_letters_that_are_no_markup(model, clip):
+    server = PromptServer.instance
+    server.told.clear()
+    with CurrentNodeContext("prompt", "7"):
+        host.show_text(f"{MARKUP} &amp; [[win|http://a.b]]")
+        host.NodeProgress()(Progress(MARKUP, 1, 2))
+    assert [text for _, text in server.told] == [
+        "‹img src=x onerror=alert(1)› &amp; [ [win|http://a.b]]",
+        "‹img src=x onerror=alert(1)›: 1 of 2 concepts",
+    ]
+    assert host.inert("a 'plain' name: Cézanne & co.") == "a 'plain' name: Cézanne & co."
+
+
+def test_names_that_a_menu_would_take_for_markup_are_not_offered(increments_folder):
+    made = increments_folder / "preserve"
+    made.mkdir(parents=True)
+    for folder, ending in ((increments_folder, "safetensors"), (made, "txt")):
+        (folder / f"<img src=x onerror=alert(1)>.{ending}").touch()
+        (folder / f"plain.{ending}").touch()
+    options = {
+        i.id: list(i.options)
+        for node in (Load, Eraser)
+        for i in node.define_schema().inputs
+        if i.id in ("increment", "preserve_list")
+    }
+    assert options == {"increment": ["plain.safetensors"], "preserve_list": [*LISTS, "plain.txt"]}
+
+
+def test_only_the_page_that_queued_hears_of_a_run(model, clip, monkeypatch):
+    server = PromptServer.instance
+    strangers = without_each_other(models.stack(model, clip, "cat", "rose"))
+    monkeypatch.setattr(server, "client_id", "mine")
+    server.listeners.clear()
+    run(Apply, model, clip, strangers)
+    run(Compute, model, clip, strangers)
+    assert server.listeners == {"mine"}
+    monkeypatch.setattr(server, "client_id", None)  # queued by a script
+    server.listeners.clear()
+    run(Apply, model, clip, strangers)
+    run(Compute, model, clip, strangers)
+    assert server.listeners == set(), "nobody asked, and nobody else is told"
