@@ -24,6 +24,7 @@ __all__ = [
     "cache_folder",
     "file_hash",
     "file_stamp",
+    "folder_stamp",
     "forget_list",
     "list_increments",
     "load_hashed",
@@ -99,6 +100,16 @@ def file_stamp(name: str) -> str:
         return "missing"
     stat = os.stat(path)
     return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def folder_stamp(folder: str) -> str:
+    """Changes when files that are saved into a folder come, go or change."""
+    try:
+        found = sorted(target_path(folder, "any").parent.glob(f"*{ENDING}"))
+        stats = [(path.name, path.stat()) for path in found]
+    except (IncrementFileError, OSError) as error:  # which saving will say, too
+        return str(error)
+    return "\n".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
 
 
 def target_path(folder: str, name: str, kind: str = FOLDER) -> Path:

@@ -31,7 +31,7 @@ class Load(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "increment",
-                    options=files.list_increments(),
+                    options=host.harmless(files.list_increments()),
                     tooltip="A file in models/sepme.",
                 ),
                 io.Boolean.Input(
@@ -102,6 +102,11 @@ class Save(io.ComfyNode):
             ],
             outputs=[io.String.Output(display_name="paths", tooltip="The files, one a line.")],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, folder: str | None = None, **_: object) -> str:
+        """Runs again when its folder changed: what it has written may be gone."""
+        return files.folder_stamp(folder or "")
 
     @classmethod
     def execute(cls, stack: Stack, folder: str, overwrite: bool) -> io.NodeOutput:

@@ -168,6 +168,28 @@ def test_saving_the_same_again_is_no_conflict(increments_folder):
     assert os.stat(path).st_mtime_ns == before
 
 
+def test_saving_runs_again_when_its_folder_changed_and_only_then(increments_folder):
+    def stamp():
+        return Save.fingerprint_inputs(folder="styles", overwrite=False)
+
+    empty = stamp()
+    both = (increment("cat"), increment("dog"))
+    save(*both, folder="styles")
+    written = stamp()
+    assert written != empty
+    assert stamp() == written
+    save(*both, folder="styles")
+    assert stamp() == written, "what is there already is not written again"
+    (increments_folder / "cat.safetensors").write_bytes(b"of another folder")
+    assert stamp() == written
+    (increments_folder / "styles" / "cat.safetensors").unlink()
+    assert stamp() not in (written, empty)
+    save(*both, folder="styles")
+    assert (increments_folder / "styles" / "cat.safetensors").exists()
+    assert Save.fingerprint_inputs(folder=None) == Save.fingerprint_inputs(folder="")
+    assert "outside" in Save.fingerprint_inputs(folder="../elsewhere")
+
+
 def test_two_increments_of_one_name_are_refused_whole(increments_folder):
     with pytest.raises(ConceptError, match=r"share a file: rose, Cat, cat\."):
         save(increment("rose"), increment("Cat"), increment("cat", 2.0))
