@@ -23,6 +23,7 @@ from typing import Any
 from launch import cache, comfyui, environment
 from launch.errors import ServerError, SetupError, WorkflowError
 
+_NOTHING = {"nothing": {"class_type": "PreviewAny", "inputs": {"source": "nothing"}}}
 SECONDS_TO_START = 180
 SECONDS_TO_STOP = 15
 SECONDS_TO_ANSWER = 60
@@ -185,8 +186,13 @@ class Server:
         self.post("/interrupt", {})
 
     def free(self) -> None:
-        """Has the host unload its models and forget its cached results before the next run."""
+        """Has the host unload its models and forget its cached results before the next run.
+
+        The host only notes the wish. A worker that is busy, or too slow to wake up, takes the next
+        prompt first and forgets that one's results: so it gets one of which nothing is needed.
+        """
         self.post("/free", {"unload_models": True, "free_memory": True})
+        self.run(_NOTHING)
 
     def images(self, entry: dict, node_id: str = "") -> list[dict]:
         """The image references in a history entry, of all nodes or of one."""

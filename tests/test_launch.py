@@ -245,3 +245,30 @@ def test_stopped_checks_leave_no_process_behind(folder, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         checks.run([])
     assert not checks._RUNNING
+
+
+class SlowWorker(server.Server):
+    """A host whose worker never wakes up before the next prompt is there, and what it did."""
+
+    def __init__(self):
+        self.did, self.wishes = [], {}
+
+    def post(self, path, payload):
+        if path == "/free":
+            self.wishes = payload
+            return None
+        (node,) = payload["prompt"]
+        self.did += [node, *self.wishes]
+        self.wishes = {}
+        return {"prompt_id": node}
+
+    def get(self, path):
+        return {path.rpartition("/")[2]: {"status": {"status_str": "success"}}}
+
+
+def test_what_runs_after_memory_was_freed_is_not_forgotten_with_it():
+    host = SlowWorker()
+    host.run({"before": {}})
+    host.free()
+    host.run({"after": {}})
+    assert host.did == ["before", "nothing", "unload_models", "free_memory", "after"]
