@@ -206,18 +206,18 @@ class Stack:
         return Stack(tuple(replace(e, strength=e.strength * strength) for e in self.entries))
 
     def without(self, names: Iterable[str]) -> Stack:
-        """The stack less the named concepts.
+        """The stack less every increment that erases one of the names, as its own or a synonym.
 
         Raises:
             ConceptError: a name that is not in the stack.
         """
         unwanted = {name_key(n): n for n in names}
-        present = {name_key(n): e.name for e in self.entries for n in e.increment.concept.names}
-        unknown = [name for key, name in unwanted.items() if key not in present]
+        erased = [set(map(name_key, e.increment.concept.names)) for e in self.entries]
+        unknown = [name for key, name in unwanted.items() if not any(key in own for own in erased)]
         if unknown:
             raise ConceptError(
                 f"{', '.join(map(repr, unknown))} is not in the stack. "
                 f"In it: {', '.join(self.names) or 'nothing'}."
             )
-        gone = {present[key] for key in unwanted}
-        return Stack(tuple(e for e in self.entries if e.name not in gone))
+        pairs = zip(self.entries, erased, strict=True)
+        return Stack(tuple(e for e, own in pairs if own.isdisjoint(unwanted)))

@@ -111,6 +111,16 @@ def test_named_concepts_leave_the_stack_by_any_of_their_names():
     assert stack.without([]).names == stack.names == ("cat", "dog", "rose")
 
 
+def test_a_synonym_of_two_increments_takes_both_out_of_the_stack():
+    cat, kitten, dog = (
+        replace(toy_increment(), concept=Concept(*given))
+        for given in (("cat", ("kitty",)), ("kitten", ("Kitty",)), ("dog",))
+    )
+    stack = Stack.of([cat, kitten, dog])
+    assert stack.without(["kitty"]).names == ("dog",)
+    assert stack.without(["cat"]).names == ("kitten", "dog")
+
+
 def test_removing_what_is_not_there_is_refused_and_says_what_is():
     with pytest.raises(ConceptError, match="'lion', 'bird' is not in the stack. In it: cat, dog"):
         Stack.of([CAT, DOG]).without(["cat", "lion", "bird"])
