@@ -22,7 +22,7 @@ LAYERS = [
     {"directions"},
     {"increment"},
     {"application", "increment_file", "strangers"},
-    {"leak", "leak_table", "paper", "planning", "refine"},
+    {"doubles", "leak", "leak_table", "paper", "planning", "refine"},
     {"erase", "reseparate"},
     {"certificate_prompts", "report"},
     {"certificate", "lora"},
