@@ -58,13 +58,13 @@ def open_session(model: Any, clip: Any, stack: Stack | None = None) -> Session:
 
 
 def identify(model: Any, clip: Any) -> Provenance:
-    """Family and fingerprints of a MODEL and its CLIP, whatever increments are on it.
+    """Family and fingerprints of a MODEL and its CLIP, without the increments on it.
 
     Raises:
         IncompatibleError: an unknown model family.
     """
     return Provenance(
         family=host.family_of(model).name,
-        base=host.base_fingerprint(model),
+        base=host.model_fingerprint(host.without_increments(model)),
         text_encoder=host.text_encoder_fingerprint(clip),
     )

@@ -12,15 +12,16 @@ from .applying import (
 )
 from .denoiser import HostDenoiser, autograd_ready, computing
 from .families import FAMILIES, Family
-from .folders import own_folder, register_folder
-from .layers import (
+from .fingerprints import (
     base_fingerprint,
-    compute_dtype,
-    family_of,
-    matching_layers,
+    differing,
+    encoder_digest,
+    model_fingerprint,
+    solved_on,
     text_encoder_fingerprint,
-    text_only_weights,
 )
+from .folders import own_folder, register_folder
+from .layers import compute_dtype, family_of, matching_layers, text_only_weights
 from .naming import lora_names
 from .previews import previewer
 from .prompts import encode_prompts
@@ -55,14 +56,17 @@ __all__ = [
     "computing",
     "conditioning",
     "decode",
+    "differing",
     "empty_latent",
     "encode_prompts",
+    "encoder_digest",
     "family_of",
     "harmless",
     "inert",
     "lora_names",
     "matching_layers",
     "memory_explained",
+    "model_fingerprint",
     "own_folder",
     "previewer",
     "register_folder",
@@ -73,6 +77,7 @@ __all__ = [
     "send",
     "server_routes",
     "show_text",
+    "solved_on",
     "text_encoder_fingerprint",
     "text_only_weights",
     "without_increments",

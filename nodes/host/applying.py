@@ -15,7 +15,8 @@ from ...sepme_core.application import StackBranch, attached, check_fits
 from ...sepme_core.concepts import name_key
 from ...sepme_core.errors import ConceptError, IncompatibleError
 from ...sepme_core.increment import Increment, Stack
-from .layers import base_fingerprint, family_of, matching_layers
+from .fingerprints import differing
+from .layers import family_of, matching_layers
 from .merging import KEY, merge, unmerge
 
 __all__ = [
@@ -209,7 +210,7 @@ def _check(model: Any, stack: Stack) -> None:
     check_fits(increments, layers)
     check_same_encoder([*increments, *(e.increment for s in applied(model) for e in s.entries)])
     if increments:
-        _note_other_base(increments, base_fingerprint(model))
+        _note_other_base(increments, without_increments(model))
 
 
 def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -> None:
@@ -230,13 +231,24 @@ def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -
         )
 
 
-def _note_other_base(increments: Sequence[Increment], base: str) -> None:
-    others = [i.concept.name for i in increments if i.provenance.base not in ("", base)]
-    if others:
+def _note_other_base(increments: Sequence[Increment], model: Any) -> None:
+    """Says what was computed on something else than the model at hand."""
+    differs = differing(model, {i.provenance.base for i in increments})
+    names = {
+        what: ", ".join(i.concept.name for i in increments if differs[i.provenance.base] == what)
+        for what in ("checkpoint", "patches")
+    }
+    if names["checkpoint"]:
         log.warning(
             "SepME: %s was computed on another checkpoint of the family. Protection holds as long "
             "as the text encoder is the same; how well it erases was not measured here.",
-            ", ".join(others),
+            names["checkpoint"],
+        )
+    if names["patches"]:
+        log.info(
+            "SepME: %s was computed on this checkpoint, but with other LoRAs or merges than are on "
+            "it now. Protection holds; how well it erases was not measured with these.",
+            names["patches"],
         )
 
 

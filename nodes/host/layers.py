@@ -1,10 +1,8 @@
-"""The host's model: its family, text-only layers, weights and fingerprints."""
+"""The host's model: its family, text-only layers and their weights."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import comfy.lora
@@ -17,11 +15,10 @@ from .families import FAMILIES, PICTURE_CONTEXT, Family
 
 __all__ = [
     "PREFIX",
-    "base_fingerprint",
     "compute_dtype",
     "family_of",
     "matching_layers",
-    "text_encoder_fingerprint",
+    "raw_weight",
     "text_only_weights",
 ]
 
@@ -70,61 +67,22 @@ def text_only_weights(model: Any) -> dict[str, Tensor]:
 
 def _weight(model: Any, path: str) -> Tensor:
     key = f"{PREFIX}{path}.weight"
-    raw = _raw_weight(model, key)
+    raw = raw_weight(model, key)
     patches = model.patches.get(key)
     weight = raw.detach().to("cpu", torch.float32, copy=True)
     return comfy.lora.calculate_weight(patches, weight, key) if patches else weight
 
 
-def _raw_weight(model: Any, key: str) -> Tensor:
+def raw_weight(model: Any, key: str) -> Tensor:
+    """A weight without patches, hooks' included; where it is and as it is, or at its true size."""
     weight, _, convert = comfy.model_patcher.get_key_weight(model.model, key)
     if key in model.backup:
         weight = model.backup[key].weight  # as stored, so it is to be converted as well
+    elif key in model.hook_backup:
+        weight = model.hook_backup[key][0]
     return convert(weight, inplace=False) if convert else weight
 
 
 def compute_dtype(model: Any) -> torch.dtype:
     """The dtype in which the diffusion model receives prompts."""
     return model.get_model_object("manual_cast_dtype") or model.model.get_dtype()
-
-
-def base_fingerprint(model: Any) -> str:
-    """Identifies the unpatched weights of the text-only layers."""
-    keys = matching_layers(model, family_of(model).text_only)
-    return _fingerprint((k, _raw_weight(model, f"{PREFIX}{k}.weight")) for k in sorted(keys))
-
-
-def text_encoder_fingerprint(clip: Any) -> str:
-    """Identifies the text encoder: its weights, its patches and its clip-skip."""
-    state = clip.patcher.model.state_dict()
-    names = sorted(k for k, v in state.items() if torch.is_tensor(v) and v.is_floating_point())
-    backup = clip.patcher.backup
-    named = [(k, backup[k].weight if k in backup else state[k]) for k in names]
-    patches = [(k, leaf) for k, v in sorted(clip.patcher.patches.items()) for leaf in _leaves(v)]
-    named += [(k, leaf) for k, leaf in patches if torch.is_tensor(leaf)]
-    numbers = [(k, leaf) for k, leaf in patches if isinstance(leaf, (int, float, str))]
-    return _fingerprint(named, f"skip={clip.layer_idx} patches={numbers}")
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """What a list of the host's patches consists of: strengths, kinds, tensors."""
-    inner = getattr(value, "weights", value)  # of an adapter: LoRA, LoHa, …
-    if isinstance(inner, (list, tuple)):
-        for part in inner:
-            yield from _leaves(part)
-    else:
-        yield inner
-
-
-def _fingerprint(named: Iterable[tuple[str, Tensor]], extra: str = "") -> str:
-    """SHA-256 over shapes and evenly spaced entries, in half precision.
-
-    Half precision, so that a model kept in another dtype on another machine is the same model.
-    """
-    h = hashlib.sha256(extra.encode())
-    for name, tensor in named:
-        flat = tensor.detach().flatten()
-        sample = flat[:: max(1, len(flat) // 4096)].to("cpu", torch.float16)
-        h.update(f"{name}{tuple(tensor.shape)}".encode())
-        h.update(sample.contiguous().view(torch.uint8).numpy().tobytes())
-    return h.hexdigest()[:32]

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import comfy.lora
 import comfy.model_patcher
 import comfy.sample
 import comfy.sd
@@ -152,7 +153,7 @@ def compute(model: Patcher, clip: Clip, *names: str, **settings: Any) -> list[Er
 
 def stack(model: Patcher, clip: Clip, *names: str) -> Stack:
     """What `compute` gives, ready to apply; computed once for all models of the same weights."""
-    key = (host.base_fingerprint(model), host.compute_dtype(model), clip, names)
+    key = (host.solved_on(model, clip, draws=False), clip, names)
     if key not in _STACKS:
         _STACKS[key] = Stack.of(e.increment for e in compute(model, clip, *names))
     return _STACKS[key]
@@ -192,6 +193,21 @@ def draw(
 def _conditioning(clip: Clip, prompt: str) -> list:
     """What the host's CLIPTextEncode gives; it keeps it as well, for as long as nothing changes."""
     return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
+
+
+def with_lora(given: Patcher, *, seed: int = 1, strength: float = 1.0, layer: str = "") -> Patcher:
+    """A MODEL with a LoRA on one layer, by default a text-only one, as if read after a restart."""
+    path = layer or "middle_block.1.transformer_blocks.0.attn2.to_v"
+    weight = given.model.diffusion_model.get_submodule(path).weight
+    generator = torch.Generator().manual_seed(seed)
+    file = {
+        "x.lora_up.weight": torch.randn(weight.shape[0], 2, generator=generator),
+        "x.lora_down.weight": torch.randn(2, weight.shape[1], generator=generator),
+    }
+    tuned = given.clone()
+    patches = comfy.lora.load_lora(file, {"x": f"diffusion_model.{path}.weight"})
+    assert tuned.add_patches(patches, strength)
+    return tuned
 
 
 def weights_digest(network: nn.Module) -> str:

@@ -263,6 +263,21 @@ def test_another_checkpoint_of_the_family_is_worth_a_note_only(model, clip, capl
     assert "cat was computed on another checkpoint" in caplog.text
 
 
+def test_a_lora_makes_no_other_checkpoint_and_is_not_passed_over_either(model, clip, caplog):
+    plain = models.stack(model, clip, "cat")
+    tuned = models.with_lora(model)
+    made = replace(plain.entries[0].increment.provenance, base=host.model_fingerprint(tuned))
+    own = Stack.of([replace(plain.entries[0].increment, provenance=made)])
+    caplog.set_level(logging.INFO)
+    exact(tuned, own)
+    assert "computed on" not in caplog.text
+    for there, stack in ((tuned, plain), (model, own), (models.with_lora(model, seed=2), own)):
+        caplog.clear()
+        exact(there, stack)
+        assert "cat was computed on this checkpoint, but with other LoRAs" in caplog.text
+    assert "another checkpoint" not in caplog.text
+
+
 def test_an_empty_or_silent_stack_changes_nothing(model, clip):
     plain = draw(model, clip, "cat")
     silent = models.stack(model, clip, "cat").scaled(0)

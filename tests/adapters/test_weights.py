@@ -1,10 +1,14 @@
 """Weights as the model uses them, and the fingerprints of model and text encoder."""
 
+import hashlib
+
+import comfy.hooks
 import comfy.lora
 import comfy.model_management
 import comfy.weight_adapter
 import pytest
 import torch
+from comfy_extras.nodes_hooks import SetClipHooks
 from sepme_pack.nodes import host
 
 from tests.adapters import models
@@ -141,9 +145,52 @@ def test_the_models_fingerprint_does_not_depend_on_loras(model, clip):
     assert host.base_fingerprint(models.model("sd1", seed=1)) != base
 
 
-def test_the_models_fingerprint_does_not_depend_on_how_numbers_are_stored():
-    half, single = models.model("sd1", dtype=torch.float16), models.model("sd1")
-    assert host.base_fingerprint(half) == host.base_fingerprint(single)
+def stored(dtype):
+    return models.model("sd1", dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_the_models_fingerprint_does_not_depend_on_how_numbers_are_stored(dtype):
+    found = host.base_fingerprint(stored(torch.float32))
+    model = models.model("sd1", dtype=dtype, manual_cast=torch.float32)
+    assert host.base_fingerprint(model) == found
+    assert host.base_fingerprint(models.model("sd1", dtype=dtype, seed=1)) != found
+
+
+def test_a_little_training_makes_another_checkpoint():
+    model, tuned = models.model("sd1"), models.model("sd1")
+    with torch.no_grad():
+        for layer in host.matching_layers(tuned, r".*attn2\.to_v$").values():
+            layer.weight += 0.01 * layer.weight.std() * torch.randn(layer.weight.shape)
+    assert host.base_fingerprint(tuned) != host.base_fingerprint(model)
+
+
+def test_files_of_earlier_versions_are_recognised(model):
+    """Their fingerprints held numbers in half precision, and no word of LoRAs."""
+    h = hashlib.sha256()
+    for path, weight in sorted(host.text_only_weights(model).items()):
+        flat = weight.flatten()
+        h.update(f"{path}{tuple(weight.shape)}".encode())
+        h.update(flat[:: max(1, len(flat) // 4096)].half().view(torch.uint8).numpy().tobytes())
+    old = h.hexdigest()[:32]
+    tuned = models.with_lora(model)
+    for there in (model, stored(torch.float16), tuned):
+        assert host.differing(there, [old, ""]) == {old: "", "": ""}
+    assert host.differing(models.model("sd1", seed=1), [old]) == {old: "checkpoint"}
+
+
+def test_loras_are_told_beside_the_checkpoint(model):
+    base, tuned = host.base_fingerprint(model), models.with_lora(model)
+    found = [host.model_fingerprint(tuned)]
+    found += [host.model_fingerprint(models.with_lora(model, strength=0.5))]
+    found += [host.model_fingerprint(models.with_lora(model, seed=2))]
+    assert len({base, *found}) == 4
+    assert all(each.startswith(f"{base}+") for each in found)
+    assert (
+        host.model_fingerprint(models.with_lora(model, layer=PATH.replace("2.to_v", "1.to_v")))
+        == host.model_fingerprint(model)
+        == base
+    ), "other layers are not solved on"
 
 
 def test_the_models_fingerprint_does_not_depend_on_increments(model, clip):
@@ -200,3 +247,27 @@ def test_the_text_encoders_fingerprint_changes_with_a_lora(narrow_clip):
 def test_the_same_lora_gives_the_same_fingerprint_after_a_restart(narrow_clip):
     first, second = (host.text_encoder_fingerprint(with_lora(narrow_clip)) for _ in range(2))
     assert first == second
+
+
+def hooked(clip, strength=1.0, seed=1):
+    """The same text encoder with a hook LoRA, as the host's node for it gives one."""
+    generator = torch.Generator().manual_seed(seed)
+    factors = torch.randn(64, 2, generator=generator), torch.randn(2, 64, generator=generator)
+    key = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+    file = {f"{key}.lora_up.weight": factors[0], f"{key}.lora_down.weight": factors[1]}
+    hooks = comfy.hooks.create_hook_lora(file, 0.0, strength)
+    return SetClipHooks().apply_hooks(clip, False, False, hooks)[0]
+
+
+def test_the_text_encoders_fingerprint_changes_with_hooks_and_not_by_encoding(narrow_clip):
+    tuned = [hooked(narrow_clip), hooked(narrow_clip, 0.5), hooked(narrow_clip, 1.0, 2)]
+    for identity in (host.text_encoder_fingerprint, host.encoder_digest):
+        found = [identity(c) for c in (narrow_clip, *tuned)]
+        assert len(set(found)) == 4
+        assert identity(hooked(narrow_clip)) == found[1], "the same after a restart"
+        plain = narrow_clip.encode_from_tokens(narrow_clip.tokenize("cat"))
+        for each in tuned:
+            answer = each.encode_from_tokens(each.tokenize("cat"))  # the host writes it in
+            assert not torch.equal(answer, plain)
+            assert [identity(c) for c in (narrow_clip, *tuned)] == found
+        narrow_clip.encode_from_tokens(narrow_clip.tokenize("cat"))  # and takes it out again
