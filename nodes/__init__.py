@@ -19,6 +19,7 @@ from .load_stack import LoadStack
 from .neighbours import Neighbours
 from .routes import register_routes
 from .separate import Separate
+from .size import Size
 from .stacks import Load, Save, StackNode
 
 __all__ = ["SepMEExtension"]
@@ -47,5 +48,6 @@ class SepMEExtension(ComfyExtension):
             Separate,
             CertificateNode,
             Compare,
+            Size,
             ExportLoRA,
         ]

@@ -8,7 +8,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
-__all__ = ["CATEGORY", "ConceptsType", "StackType", "mode_input", "prompts_input", "schema"]
+__all__ = [
+    "CATEGORY",
+    "ConceptsType",
+    "StackType",
+    "mode_input",
+    "prompts_input",
+    "schema",
+    "side_input",
+]
 
 CATEGORY = "SepME"
 ConceptsType = io.Custom("SEPME_CONCEPTS")
@@ -60,4 +68,21 @@ def prompts_input(*, optional: bool = False) -> io.Input:
         default="both",
         optional=optional,
         tooltip="Positive: a negative prompt may still name what is erased (exact mode only).",
+    )
+
+
+def side_input(name: str, what: str, *, optional: bool = False) -> io.Input:
+    """A widget for one or both sides of pictures in pixels; see `host.picture_size`.
+
+    Args:
+        what: the first sentence of its tooltip.
+    """
+    return io.Int.Input(
+        name,
+        default=0,
+        min=0,
+        max=2048,
+        step=8,
+        optional=optional,
+        tooltip=f"{what} 0: what the model was trained on.",
     )

@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import parse_lines
 from ..sepme_core.errors import ConceptError
 from . import host
-from .common import schema
+from .common import schema, side_input
 from .comparison import comparison_plot, comparison_report, draw_pairs
 from .telling import told
 
@@ -84,17 +84,8 @@ class Compare(io.ComfyNode):
                     default="normal",
                     tooltip="As in KSampler.",
                 ),
-                io.Int.Input(
-                    "width",
-                    default=512,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    tooltip="Of each picture. Use what the model was trained on.",
-                ),
-                io.Int.Input(
-                    "height", default=512, min=64, max=2048, step=8, tooltip="Of each picture."
-                ),
+                side_input("width", "Of each picture."),
+                side_input("height", "Of each picture."),
                 io.Boolean.Input(
                     "difference",
                     default=False,
@@ -142,7 +133,7 @@ class Compare(io.ComfyNode):
             negative,
             range(seed, seed + n_per_prompt),
             host.Sampling(steps, cfg, sampler, scheduler),
-            (width, height),
+            host.picture_size(before, width, height),
         )
         text = comparison_report(pairs)
         log.info("SepME\n%s", text)

@@ -14,7 +14,7 @@ from ..sepme_core.erase import Erasure
 from ..sepme_core.increment import Stack
 from ..sepme_core.report import NARROW_MARGIN, report
 from . import host
-from .common import ConceptsType, StackType, schema
+from .common import ConceptsType, StackType, schema, side_input
 from .computing import compute, protecting
 from .plots import erasure_plot
 from .session import open_session
@@ -86,14 +86,7 @@ _TRAINING: list[io.Input] = [
         max=64,
         tooltip="Pictures of the concept drawn for methods that train.",
     ),
-    io.Int.Input(
-        "resolution",
-        default=512,
-        min=64,
-        max=2048,
-        step=8,
-        tooltip="Size of those pictures. Use what the model was trained on.",
-    ),
+    side_input("resolution", "Size of those pictures, in pixels."),
     io.Int.Input(
         "seed",
         default=0,
@@ -172,6 +165,7 @@ class Compute(io.ComfyNode):
     ) -> io.NodeOutput:
         """Everything is checked before the first step; the host's weights are never written."""
         config = _config(method, **settings)
+        resolution, _ = host.picture_size(model, resolution, resolution)
         concepts = protecting(concepts, known)
         chosen = concepts.choose(parse_names(erase))
         with host.computing(), host.memory_explained(method):

@@ -14,7 +14,7 @@ from ..sepme_core.errors import ConceptError, SepMEError
 from ..sepme_core.increment import Stack
 from . import host
 from . import preserve as lists
-from .common import StackType, mode_input, prompts_input, schema
+from .common import StackType, mode_input, prompts_input, schema, side_input
 from .computing import protecting
 from .concept_rows import (
     ConceptRow,
@@ -111,16 +111,7 @@ class Eraser(io.ComfyNode):
                     tooltip="Your prompts, one a line: the report says which of them name "
                     "something that is erased.",
                 ),
-                io.Int.Input(
-                    "resolution",
-                    default=512,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    optional=True,
-                    tooltip="Size of the pictures that refine draws. Use what the model was "
-                    "trained on.",
-                ),
+                side_input("resolution", "Size of the pictures that refine draws.", optional=True),
                 prompts_input(optional=True),
                 io.String.Input(
                     "templates",
@@ -178,7 +169,7 @@ class Eraser(io.ComfyNode):
         method: str = METHODS[0],
         mode: str = "exact",
         prompts_to_check: str = "",
-        resolution: int = 512,
+        resolution: int = 0,
         prompts: str = "both",
         templates: str = TEMPLATES,  # workflows from before it could be chosen
     ) -> io.NodeOutput:
@@ -194,6 +185,7 @@ class Eraser(io.ComfyNode):
             concepts, protected_concepts, preserve, preserve_list, method, resolution, templates
         )
         provenance = identify(model, clip)
+        resolution, _ = host.picture_size(model, resolution, resolution)
         rows_now = concept_rows(parse_concepts(concepts), parse_rows(rows))
         _check_anchors(rows_now)
         together, dtype = protecting(task.concepts, known), host.compute_dtype(model)

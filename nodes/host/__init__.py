@@ -23,6 +23,7 @@ from .fingerprints import (
 from .folders import own_folder, register_folder
 from .layers import compute_dtype, family_of, matching_layers, text_only_weights
 from .naming import lora_names
+from .picture_size import picture_size
 from .previews import previewer
 from .prompts import encode_prompts
 from .running import (
@@ -68,6 +69,7 @@ __all__ = [
     "memory_explained",
     "model_fingerprint",
     "own_folder",
+    "picture_size",
     "previewer",
     "register_folder",
     "remove",

@@ -52,6 +52,12 @@ def erasing(model, clip):
     return host.apply_exact(model, models.stack(model, clip, "cat"), host.Window())
 
 
+def test_size_0_draws_what_the_model_was_trained_on(model, erasing, clip):
+    given = {"prompts": "a photo of a car", "n_per_prompt": 1}
+    _, pictures, _ = run(model, erasing, clip, width=0, height=0, **given)
+    assert pictures.shape[1:3] == host.picture_size(model) == (128, 128)
+
+
 def test_every_prompt_and_seed_is_drawn_by_both_and_what_is_identical_is_said(model, erasing, clip):
     vae = Vae()
     grid, pictures, report = run(model, erasing, clip, vae)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
-from sepme_pack.nodes import concept_rows, host, kept
+from sepme_pack.nodes import concept_rows, eraser, host, kept
 from sepme_pack.nodes.eraser import TEMPLATES, Eraser
 from sepme_pack.nodes.last_run import known_rows
 from sepme_pack.sepme_core.errors import ConceptError
@@ -241,6 +241,14 @@ def test_what_is_there_is_known_before_a_run(folder, loaded, clip):
     assert told_before({}) == {}
     (folder / "cache" / next((folder / "cache").glob("run-*")).name).write_text("[]")
     assert told_before({}) == {}
+
+
+def test_resolution_0_trains_on_pictures_of_the_models_own_size(folder, loaded, clip, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(eraser, "compute_missing", lambda *given, **_: drawn.append(given[4]) or [])
+    for resolution in (0, 64):
+        run(loaded, clip, method="refine", resolution=resolution)
+    assert drawn == [host.picture_size(loaded)[0], 64]
 
 
 def test_prompts_that_name_what_is_erased_are_flagged(folder, loaded, clip):

@@ -55,6 +55,7 @@ WIDGETS = {
         "height",
         "difference",
     ],
+    "SepME_Size": ["batch_size", "width", "height"],
     "SepME_Eraser": [
         "concepts",
         "rows",
@@ -86,6 +87,7 @@ SOCKETS = {
     "SepME_Certificate": (["stack", "model", "clip"], ["report", "plot"]),
     "SepME_ExportLoRA": (["stack", "model", "clip"], ["path", "report"]),
     "SepME_Compare": (["before", "after", "clip", "vae"], ["grid", "pictures", "report"]),
+    "SepME_Size": (["model"], ["latent", "width", "height"]),
     "SepME_LoadStack": (["stack", "model", "clip", "concepts"], ["stack", "report"]),
     "SepME_Eraser": (["model", "clip"], ["model", "stack", "report"]),
 }
@@ -107,7 +109,11 @@ MENU = {
         "SepME_Stack": "SepME Stack",
         "SepME_ExportLoRA": "SepME Export LoRA",
     },
-    "check": {"SepME_Certificate": "SepME Certificate", "SepME_Compare": "SepME Compare"},
+    "check": {
+        "SepME_Certificate": "SepME Certificate",
+        "SepME_Compare": "SepME Compare",
+        "SepME_Size": "SepME Size",
+    },
 }
 # What is seen at a glance; pages that can fold the other widgets.
 SEEN = {
