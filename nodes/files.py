@@ -21,6 +21,7 @@ __all__ = [
     "ENDING",
     "NO_INCREMENTS",
     "TRASH",
+    "all_stamps",
     "cache_folder",
     "file_hash",
     "file_stamp",
@@ -110,6 +111,11 @@ def folder_stamp(folder: str) -> str:
     except (IncrementFileError, OSError) as error:  # which saving will say, too
         return str(error)
     return "\n".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
+
+
+def all_stamps() -> str:
+    """Changes when any of the files does."""
+    return "\n".join(map(file_stamp, list_increments()))
 
 
 def target_path(folder: str, name: str, kind: str = FOLDER) -> Path:

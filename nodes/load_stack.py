@@ -79,7 +79,7 @@ class LoadStack(io.ComfyNode):
     def fingerprint_inputs(cls, rows: str | None = None, **_: object) -> str:
         """Runs again when a file of a row that is on changed on disk."""
         if rows is None:  # linked: not known yet
-            return "\n".join(map(files.file_stamp, files.list_increments()))
+            return files.all_stamps()
         return "\n".join(files.file_stamp(r.key) for r in read_file_rows(rows) if r.on)
 
     @classmethod

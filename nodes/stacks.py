@@ -53,9 +53,9 @@ class Load(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, increment: str) -> bool | str:
-        """Refuses a missing file before anything is computed."""
-        if increment in files.list_increments():
+    def validate_inputs(cls, increment: str | None = None) -> bool | str:
+        """Refuses a missing file before anything is computed; a linked one is not known yet."""
+        if increment is None or increment in files.list_increments():
             return True
         return (
             f"{increment!r} is not in models/sepme. Put the file there, or compute and save the "
@@ -63,9 +63,9 @@ class Load(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, increment: str, **_: object) -> str:
-        """Runs again when the file on disk changed."""
-        return files.file_stamp(increment)
+    def fingerprint_inputs(cls, increment: str | None = None, **_: object) -> str:
+        """Runs again when the file on disk changed; any of them where it is not known yet."""
+        return files.all_stamps() if increment is None else files.file_stamp(increment)
 
     @classmethod
     def execute(
