@@ -84,6 +84,7 @@ def test_what_is_saved_goes_where_it_can_be_written(extra, increments_folder, mo
     output = Save.execute(Stack.of([increment("cat")]), "styles", False)
     assert output.result == (str(increments_folder / "styles" / "cat.safetensors"),)
     assert output.ui["sepme_saved"][0]["file"] == "styles/cat.safetensors"
+    assert str(increments_folder) in output.ui["sepme_report"][0], "the node says where"
     assert saved(share) == []
     locked = ()
     assert save("dog", folder="styles")[0].is_relative_to(share)
