@@ -8,23 +8,23 @@ numbers for strengths, booleans for switches, other spellings of the keys.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..sepme_core.errors import ConceptError
+from .file_names import shortened
 
 __all__ = ["VERSION", "Row", "parse_rows", "row_event"]
 
 VERSION = 1
 STRONGEST = 4.0
-_NUMBER = r"-?(?:\d+\.?\d*|\.\d+)"
-_OPTIONS = rf"(?:\s+(?:on|off|{_NUMBER}|{_NUMBER}-{_NUMBER}))*"
-_LINE = re.compile(
-    rf'(?:"(?P<quoted>[^"]+)"|(?P<file>.+?\.safetensors)|(?P<plain>.+?))(?P<options>{_OPTIONS})',
-    re.IGNORECASE,
-)
+_LONGEST = 40  # letters of a number; more are no strength, and cost time
+_NUMBER = r"-?(?:\d+(?:\.\d*)?|\.\d+)"  # in one way only, so that it is read in one go
+_PART = re.compile(rf"(?:({_NUMBER})-)?({_NUMBER})")
+_QUOTED = re.compile(r'"([^"]+)"(?=\s|$)')
 _KEYS = {
     **dict.fromkeys(("increment", "name", "concept", "file"), "key"),
     **dict.fromkeys(("enabled", "on"), "on"),
@@ -66,7 +66,8 @@ class Row:
         if not -STRONGEST <= self.strength <= STRONGEST:
             raise ConceptError(
                 f"strength is {self.strength:g}, expected between {-STRONGEST:g} and {STRONGEST:g}."
-                f' If the number belongs to the name, put the name in quotes: "{self.key} …".'
+                " If the number belongs to the name, put the name in quotes: "
+                f'"{shortened(self.key)} …".'
             )
         if not 0 <= self.start <= self.end <= 1:
             raise ConceptError(
@@ -129,7 +130,7 @@ def parse_rows(text: str) -> tuple[Row, ...]:
 
 def _of_json(text: str) -> tuple[Row, ...]:
     try:
-        state = json.loads(text)
+        state = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise ConceptError(
             f"The rows are no valid JSON: {error}. Correct that place, or write plain lines such "
@@ -138,6 +139,11 @@ def _of_json(text: str) -> tuple[Row, ...]:
     rows = _rows_of(state)
     items = rows.items() if isinstance(rows, dict) else ((None, value) for value in rows)
     return tuple(_row(key, value, n) for n, (key, value) in enumerate(items, start=1))
+
+
+def _whole(digits: str) -> float:
+    """A whole number; what is longer than any that is meant is out of every range."""
+    return int(digits) if len(digits) <= _LONGEST else math.copysign(math.inf, float(digits[:2]))
 
 
 def _rows_of(state: Any) -> dict[str, Any] | list[Any]:
@@ -158,7 +164,7 @@ def _rows_of(state: Any) -> dict[str, Any] | list[Any]:
 
 def _row(key: str | None, value: Any, number: int) -> Row:
     """One row from its name, if it stands before it, and what says how it is set."""
-    where = f"Row {number}{f', {key!r}' if key else ''}"
+    where = f"Row {number}{f', {shortened(key)!r}' if key else ''}"
     if isinstance(value, list) and len(value) == 2:
         key, value = value
     elif isinstance(value, str) and key is None:
@@ -168,24 +174,48 @@ def _row(key: str | None, value: Any, number: int) -> Row:
     elif isinstance(value, (int, float)):
         value = {"strength": value}
     if not isinstance(value, dict):
-        raise ConceptError(f"{where}: got {value!r}, expected a switch, a strength or a whole row.")
+        got = shortened(repr(value))
+        raise ConceptError(f"{where}: got {got}, expected a switch, a strength or a whole row.")
     given = {_KEYS[k]: v for k, v in value.items() if k in _KEYS}
     return _checked(given | ({} if key is None else {"key": key}), where)
 
 
 def _of_line(line: str, number: int) -> Row:
-    found = _LINE.fullmatch(line)
-    assert found is not None  # the plain name takes whatever the options leave
-    given: dict[str, Any] = {"key": next(filter(None, found.group("quoted", "file", "plain")))}
-    for option in found["options"].casefold().split():
-        if option in ("on", "off"):
+    """A row from its name and the options behind it."""
+    words = list(re.finditer(r"\S+", line))
+    n_options = 0
+    for word in reversed(words[1:]):  # the first one is the name, whatever it looks like
+        if not _is_option(word[0]):
+            break
+        n_options += 1
+    _check_last(words[-1 - n_options][0], number)
+    options = [word[0].casefold() for word in words[len(words) - n_options :]]
+    name = line[: words[-1 - n_options].end()]
+    quoted = _QUOTED.fullmatch(name)
+    given: dict[str, Any] = {"key": quoted[1] if quoted else name}
+    for option in options:
+        part = _PART.fullmatch(option)
+        if part is None:
             given["on"] = option == "on"
-        elif re.fullmatch(_NUMBER, option):
+        elif part[1] is None:
             given["strength"] = float(option)
         else:
-            start, end = re.findall(_NUMBER, option.replace("-", " "))
-            given |= {"start": float(start), "end": float(end)}
-    return _checked(given, f"Line {number}, {line!r}")
+            given |= {"start": float(part[1]), "end": float(part[2])}
+    return _checked(given, f"Line {number}, {shortened(line)!r}")
+
+
+def _check_last(word: str, number: int) -> None:
+    """A number that is none would become part of the name."""
+    if len(word) > _LONGEST and set(word) <= set("0123456789.-"):
+        raise ConceptError(
+            f"Line {number}: {shortened(word)} has {len(word)} letters, expected an ordinary "
+            f"number of up to {_LONGEST}."
+        )
+
+
+def _is_option(word: str) -> bool:
+    known = word.casefold() in ("on", "off")
+    return known or (len(word) <= 2 * _LONGEST and _PART.fullmatch(word) is not None)
 
 
 def _checked(given: Mapping[str, Any], where: str) -> Row:
@@ -215,5 +245,6 @@ def _of_type(given: Mapping[str, Any], name: str, kind: Any, default: Any) -> An
     if value is None:
         return default
     if not isinstance(value, kind):
-        raise ConceptError(f"{name} is {value!r}, expected such as {default!r}.")
+        got = shortened(repr(value))
+        raise ConceptError(f"{name} is {got}, expected such as {default!r}.")
     return value

@@ -77,7 +77,10 @@ def test_rows_are_read_in_order(text, rows):
         ('{"version": 2, "rows": []}', "version 2; this version of SepME reads up to 1"),
         ('["a", {"file": "b", "strength": 9}]', "Row 2: strength is 9, expected between -4 and 4"),
         ('["a", {"file": "b", "strength": NaN}]', "Row 2: strength is nan"),
-        ('{"b": 1' + "0" * 400 + "}", "Row 1, 'b': strength is 1000"),
+        ('{"b": 1' + "0" * 400 + "}", "Row 1, 'b': strength is inf"),
+        ('{"b": -1' + "0" * 400 + "}", "Row 1, 'b': strength is -inf"),
+        ("b 0--1", "Line 1, 'b 0--1': start is 0 and end -1"),
+        ("b 0.5 " + "1" * 20000, "Line 1: 1111.* has 20000 letters, expected an ordinary number"),
         ('[{"file": "b", "strength": "1"}]', "Row 1: strength is '1', expected such as 1.0"),
         ('[{"file": "b", "on": "yes"}]', "on is 'yes', expected such as True"),
         ('[{"file": "b", "start": 0.9, "end": 0.1}]', "Row 1: start is 0.9 and end 0.1"),
@@ -91,6 +94,38 @@ def test_rows_are_read_in_order(text, rows):
 def test_what_cannot_be_read_is_named_with_its_place(text, message):
     with pytest.raises(ConceptError, match=f"(?s){message}"):
         parse_rows(text)
+
+
+N = 100_000  # letters; work that grew with their square would take minutes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat " + "1" * N,
+        "cat " + "1" * N + "x",
+        "cat " + "1" * N + "-" + "1" * N,
+        "cat " + "." * N,
+        "cat " + "-1" * N,
+        "cat" + " 1" * N,
+        "cat" + " 1" * N + " x",
+        '"' + "a" * N,
+        '"a" ' * N,
+        "a " * N + "x.safetensors " * N,
+        '{"cat": ' + "1" * N + "}",
+        '{"cat": 0.' + "1" * N + "}",
+        '[["cat", ' + "1" * 4000 + "]]",
+        '{"cat": "' + "1" * N + '"}',
+        '{"' + "1" * N + '": 9}',
+        "[" + "1," * N + "1]",
+    ],
+    ids=lambda text: f"{text[:8]}-{len(text)}",
+)
+def test_whatever_is_typed_is_read_or_refused_in_one_go(text):
+    try:
+        parse_rows(text)
+    except ConceptError as error:
+        assert len(str(error)) < 500
 
 
 def test_a_thousand_rows_are_read():

@@ -28,7 +28,8 @@ import { t } from "./words.js";
 export const VERSION = 1;
 export const STRONGEST = 4;
 
-const NUMBER = String.raw`-?(?:\d+\.?\d*|\.\d+)`;
+/** In one way only, so that a long one is read in one go. */
+const NUMBER = String.raw`-?(?:\d+(?:\.\d*)?|\.\d+)`;
 const OPTIONS = String.raw`(?:\s+(?:on|off|${NUMBER}|${NUMBER}-${NUMBER}))*`;
 const LINE = new RegExp(`^(?:"([^"]+)"|(.+?\\.safetensors)|(.+?))(${OPTIONS})$`, "i");
 const PART = new RegExp(`^(${NUMBER})-(${NUMBER})$`);
