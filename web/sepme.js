@@ -5,12 +5,15 @@ import { api } from "../../scripts/api.js";
 // @ts-ignore: the page serves it
 import { app } from "../../scripts/app.js";
 import { ask } from "./js/ask.js";
-import { after, h } from "./js/dom.js";
+import { h } from "./js/dom.js";
 import { EraserPanel } from "./js/eraser_panel.js";
+import { FILE_TYPE } from "./js/file_drop.js";
 import { addLoader, dropPlace, middle, nodeOf } from "./js/graph.js";
 import { LibraryClient } from "./js/library_client.js";
 import { LibraryTab } from "./js/library_tab.js";
-import { FILE_TYPE, StackPanel } from "./js/stack_panel.js";
+import { Panels } from "./js/panels.js";
+import { PresetStore } from "./js/preset_store.js";
+import { StackPanel } from "./js/stack_panel.js";
 import { speak, t } from "./js/words.js";
 
 const PAUSE = 200; // milliseconds between two looks: values change by many ways, of which few tell
@@ -18,13 +21,15 @@ const PAUSE = 200; // milliseconds between two looks: values change by many ways
 const [WIDTH, ROOM] = [420, 120]; // of a new node, in pixels; the room is for what is typed in other fields
 
 const library = new LibraryClient(api);
-/** @type {Map<any, StackPanel | EraserPanel>} the panels of all nodes that are in a graph */
-const panels = new Map();
+const presets = new PresetStore((path, sent) => ask(api, path, sent));
+/** @type {Panels<StackPanel | EraserPanel>} */
+const panels = new Panels(() => app.rootGraph ?? app.graph);
 
 /** @type {import("./js/panel.js").Host} */
 const host = {
   prompt: (title, message, defaultValue = "") => app.extensionManager.dialog.prompt({ title, message, defaultValue }),
-  confirm: async (title, message) => Boolean(await app.extensionManager.dialog.confirm({ title, message, type: "delete" })),
+  confirm: async (title, message, type = "delete") => Boolean(await app.extensionManager.dialog.confirm({ title, message, type })),
+  presets,
   complain: (error) => app.extensionManager.toast.add({ severity: "error", summary: "SepME", detail: error instanceof Error ? error.message : String(error), life: 8000 }),
   changed: () => {
     app.canvas?.setDirty(true, true);
@@ -42,6 +47,7 @@ app.registerExtension({
     document.addEventListener("dragover", (event) => allowDrop(event));
     document.addEventListener("drop", (event) => drop(event));
     setInterval(look, PAUSE);
+    presets.load().catch(() => {}); // who opens the menu is told
   },
   nodeCreated(/** @type {any} */ node) {
     if (node.comfyClass === "SepME_LoadStack") show(node, new StackPanel(node, host, library));
@@ -59,27 +65,28 @@ function show(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ m
   });
   widget.serialize = false;
   node.setSize([WIDTH, node.size[1] + (made instanceof EraserPanel ? ROOM : 0)]);
-  after(node, "onAdded", () => {
-    panels.set(node, made);
-    if (made instanceof StackPanel) library.listen(panel.refreshSoon);
-  });
-  after(node, "onRemoved", () => {
-    panels.delete(node);
-    library.forget(panel.refreshSoon);
-  });
+  panels.set(node, made);
 }
 
 /** Draws the panels anew whose text or room has changed, whoever has changed it. */
 function look() {
-  for (const [node, made] of panels) {
+  const all = panels.all();
+  const stacks = all.some(([, made]) => made instanceof StackPanel);
+  if (stacks) library.listen(redrawStacks);
+  else library.forget(redrawStacks);
+  for (const [node, made] of all) {
     const { panel } = made;
-    const seen = `${panel.minHeight} ${made.seen}`;
+    const seen = `${panel.minHeight} ${panel.compact} ${presets.stamp} ${made.seen}`;
     if (panel.element.dataset.seen === seen || !panel.element.isConnected) continue;
     panel.element.dataset.seen = seen;
     if (made instanceof EraserPanel) made.changed();
     panel.refresh();
     fit(node);
   }
+}
+
+function redrawStacks() {
+  for (const [, made] of panels.all()) if (made instanceof StackPanel) made.panel.refreshSoon();
 }
 
 /** Makes a node as large as its rows need; never smaller. */
@@ -91,7 +98,7 @@ function fit(/** @type {any} */ node) {
 }
 
 function listen() {
-  const panelOf = (/** @type {string} */ id) => panels.get(nodeOf(app.rootGraph ?? app.graph, id));
+  const panelOf = (/** @type {string} */ id) => panels.of(nodeOf(app.rootGraph ?? app.graph, id));
   api.addEventListener("sepme.row", (/** @type {any} */ { detail }) => panelOf(detail.node)?.tell(detail));
   api.addEventListener("sepme.progress", (/** @type {any} */ { detail }) => panelOf(detail.node)?.progress(detail));
   api.addEventListener("sepme.library", () => library.refresh());
@@ -101,7 +108,7 @@ function listen() {
     made?.ended();
   });
   for (const end of ["execution_error", "execution_interrupted", "reconnected"])
-    api.addEventListener(end, () => panels.forEach((made) => made.ended()));
+    api.addEventListener(end, () => panels.all().forEach(([, made]) => made.ended()));
   api.addEventListener("reconnected", () => library.refresh());
 }
 
@@ -125,7 +132,7 @@ function addTab() {
 /** Adds a file to the selected stack, else to the graph. */
 function use(/** @type {string} */ file) {
   const selected = Object.values(app.canvas.selected_nodes ?? {});
-  const made = selected.map((node) => panels.get(node)).find((each) => each instanceof StackPanel);
+  const made = selected.map((node) => panels.of(node)).find((each) => each instanceof StackPanel);
   if (made instanceof StackPanel) made.add(file);
   else addLoader(app, file, middle(app));
   host.changed();
@@ -143,7 +150,7 @@ function drop(/** @type {DragEvent} */ event) {
   event.preventDefault();
   const file = /** @type {DataTransfer} */ (event.dataTransfer).getData(FILE_TYPE);
   const { place, node } = dropPlace(app, event);
-  const made = panels.get(node);
+  const made = panels.of(node);
   if (made instanceof StackPanel) made.add(file);
   else addLoader(app, file, place);
   host.changed();

@@ -84,6 +84,30 @@ test("a change is brought into its range, and what is no number changes nothing"
   assert.deepEqual(after({ strength: NaN }), state.rows[0]);
 });
 
+test("several rows change at once: by the same, each within its range", () => {
+  const state = readState("a 0.5\nb 3.9\nc -1");
+  const strengths = (changed) => changed.rows.map((row) => row.strength);
+  assert.deepEqual(strengths(change.shiftStrengths(state, [0, 1], 0.3)), [0.8, 4, -1]);
+  assert.deepEqual(strengths(change.shiftStrengths(state, [0, 9], -1)), [-0.5, 3.9, -1]);
+  assert.deepEqual(strengths(change.changeRows(state, [0, 2], { strength: 2 })), [2, 3.9, 2]);
+  assert.deepEqual(keys(change.removeRows(state, [0, 2])), ["b"]);
+});
+
+test("rows are sorted by a text, numbers within it as numbers, those without one last", () => {
+  const families = { a: "SDXL", b: "", c: "SD15", d: "SDXL", e: "SD15" };
+  const sorted = change.sortRows(readState("a\nb\nc\nd\ne"), ({ key }) => families[key]);
+  assert.deepEqual(keys(sorted), ["c", "e", "a", "d", "b"]);
+  assert.deepEqual(keys(change.sortRows(readState("f10x\nf9x\nF1x"), ({ key }) => key)), ["F1x", "f9x", "f10x"]);
+});
+
+test("rows and presets follow a file to its new name; what cannot be read stays", () => {
+  const text = '{"rows": [{"file": "x\\\\a", "on": false, "sha256": "00"}, "b"], "presets": {"p": ["x/a", "b"], "q": 3}}';
+  const { rows, presets } = change.renameFile(readState(text), "x/a.safetensors", "x/c.safetensors");
+  assert.deepEqual(rows.map((row) => [row.key, row.on, row.sha256]), [["x/c.safetensors", false, "00"], ["b", true, undefined]]);
+  assert.deepEqual(presets.p.map(({ file }) => file), ["x/c.safetensors", "b"]);
+  assert.equal(presets.q, 3);
+});
+
 test("presets come back as they were saved, and lose no file", () => {
   const saved = change.savePreset(readState("a 0.5\nb off"), "x", "file");
   const later = change.addFile(change.moveRow(change.switchAll(saved, true), 0, 1), "c");

@@ -18,16 +18,6 @@ export function h(tag, given = {}, ...children) {
   return element;
 }
 
-/** Calls a function after one that an object may have already; the page offers no other hook. */
-export function after(/** @type {any} */ object, /** @type {string} */ name, /** @type {() => void} */ then) {
-  const before = object[name];
-  object[name] = function (/** @type {unknown[]} */ ...given) {
-    const result = before?.apply(this, given);
-    then();
-    return result;
-  };
-}
-
 /** Runs a function once before the next frame, however often it is asked for. */
 export function oncePerFrame(/** @type {() => void} */ run) {
   let due = false;
@@ -54,26 +44,38 @@ export function keepFromGraph(/** @type {HTMLElement} */ element) {
   }, { passive: true });
 }
 
-/** Lets a number be dragged to the left and right. */
-export function draggable(/** @type {HTMLInputElement} */ input, /** @type {number} */ each) {
-  /** @type {{x: number, value: number, moved: boolean} | null} */
+/**
+ * Lets a number be dragged to the left and right.
+ *
+ * @typedef {(by: number, event: PointerEvent) => void} Dragged takes what it was dragged by
+ *
+ * @param {HTMLInputElement} input
+ * @param {number} each
+ * @param {{during?: Dragged, done?: Dragged}} follow without `done` the input says itself that it
+ *   has changed
+ */
+export function draggable(input, each, { during, done } = {}) {
+  /** @type {{x: number, value: number, by: number} | null} */
   let from = null;
   input.addEventListener("pointerdown", (event) => {
-    from = { x: event.clientX, value: Number(input.value), moved: false };
+    from = { x: event.clientX, value: Number(input.value), by: NaN };
     input.setPointerCapture(event.pointerId);
   });
   input.addEventListener("pointermove", (event) => {
-    if (!from || (!from.moved && Math.abs(event.clientX - from.x) < 4)) return;
-    from.moved = true;
-    const value = from.value + Math.round((event.clientX - from.x) / 4) * each;
+    if (!from || (Number.isNaN(from.by) && Math.abs(event.clientX - from.x) < 4)) return;
+    from.by = Math.round((event.clientX - from.x) / 4) * each;
     const [low, high] = [Number(input.min), Number(input.max)];
-    input.value = String(Math.round(Math.min(Math.max(value, low), high) * 100) / 100);
+    input.value = String(Math.round(Math.min(Math.max(from.value + from.by, low), high) * 100) / 100);
+    during?.(from.by, event);
   });
-  input.addEventListener("pointerup", () => {
-    if (from?.moved) {
-      input.dispatchEvent(new Event("change"));
-      input.blur();
-    }
+  const end = (/** @type {PointerEvent} */ event) => {
+    const by = from?.by ?? NaN;
     from = null;
-  });
+    if (Number.isNaN(by)) return;
+    input.blur();
+    if (done) done(event.type === "pointerup" ? by : 0, event);
+    else input.dispatchEvent(new Event("change"));
+  };
+  input.addEventListener("pointerup", end);
+  input.addEventListener("pointercancel", end);
 }

@@ -32,7 +32,7 @@ export class EraserPanel {
     this.rows = new TextWidget(node, "rows", "concept");
     this.concepts = new TextWidget(node, "concepts", "concept");
     this.told = new Told();
-    this.panel = new Panel(this.model(), host, { ordered: false });
+    this.panel = new Panel(this.model(), host, { ordered: false, properties: () => node.properties });
     this.curve = new CurveView();
     this.panel.foot.append(this.curve.element);
     this.rows.hide();

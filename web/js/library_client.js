@@ -37,6 +37,7 @@ export class LibraryClient {
 
   /** Calls a function whenever the files may be others; lists them if nobody has yet. */
   listen(/** @type {() => void} */ listener) {
+    if (this.listeners.has(listener)) return;
     this.listeners.add(listener);
     if (this.listeners.size === 1) this.refresh();
   }

@@ -12,22 +12,25 @@ export class WindowedList {
   /**
    * @param {() => Line} make
    * @param {number} height of a row, in pixels
+   * @param {[string, string]} roles of the list and of a row
    */
-  constructor(make, height) {
+  constructor(make, height, [list, row] = ["list", "listitem"]) {
     this.make = make;
     this.height = height;
+    this.role = row;
     this.count = 0;
     /** @type {Line[]} */
     this.pool = [];
     this.inner = h("div", { className: "sepme-inner" });
-    this.element = h("div", { className: "sepme-list", role: "list" }, this.inner);
+    this.element = h("div", { className: "sepme-list", role: list }, this.inner);
     this.redraw = oncePerFrame(() => this.draw());
     this.element.addEventListener("scroll", this.redraw, { passive: true });
     new ResizeObserver(this.redraw).observe(this.element);
   }
 
-  /** Shows that many rows, each drawn anew. */
-  show(/** @type {number} */ count) {
+  /** Shows that many rows, each drawn anew, of another height if one is given. */
+  show(/** @type {number} */ count, height = this.height) {
+    this.height = height;
     this.count = count;
     this.inner.style.height = `${count * this.height}px`;
     this.draw();
@@ -42,7 +45,7 @@ export class WindowedList {
 
   grow() {
     const line = this.make();
-    line.element.setAttribute("role", "listitem");
+    line.element.setAttribute("role", this.role);
     this.pool.push(line);
     this.inner.append(line.element);
   }

@@ -6,7 +6,16 @@ export const ZH = {
   doubled: "重复", replaced: "已替换", refused: "被拒绝", missing: "缺失", corrupt: "损坏", mismatch: "不匹配",
   unreadable: "无法读取", off: "关闭", new: "未计算", waiting: "待加载", Remove: "移除", All: "全部", Filter: "筛选",
   Presets: "预设", "Save as…": "另存为…", "Start and end": "开始与结束", "Edit as text": "以文本编辑",
-  "Drag, or press Alt with the up or down arrow": "拖动，或按 Alt 加上下方向键", "Add a file": "添加文件",
+  "Drag, or press Alt with an arrow, Home or End": "拖动，或按 Alt 加方向键、Home 或 End", "Add a file": "添加文件",
+  "Drag to change it, for all chosen rows if this is one of them; with Shift for all rows.":
+    "拖动以更改；若该行已被选中，则更改所有选中的行；按住 Shift 则更改所有行。",
+  "Choose files": "选择文件", Files: "文件", "To the folder above": "返回上级文件夹", "Add {count}": "添加 {count} 个", added: "已添加",
+  "Enter adds, Shift+Enter ticks, Esc closes": "Enter 添加，Shift+Enter 勾选，Esc 关闭",
+  "No file in models/sepme fits “{text}”.": "models/sepme 中没有符合“{text}”的文件。",
+  Sort: "排序", family: "模型系列", name: "名称", concept: "概念", Compact: "紧凑", Replace: "替换", moved: "已移动",
+  "In this workflow": "此工作流", "In all workflows": "所有工作流", "Save for all workflows as…": "为所有工作流另存为…",
+  "The presets for all workflows have version {version}; this version of SepME reads {known}. Update the SepME nodes to use them.":
+    "所有工作流的预设版本为 {version}，当前 SepME 只能读取 {known}。请更新 SepME 节点后再使用。",
   "Name of the preset": "预设名称", "Erased concepts": "已擦除的概念", Rename: "重命名", Delete: "删除", Add: "添加",
   "New name": "新名称", Refresh: "刷新", "The rows come from a link.": "各行来自连线。",
   "Not loaded yet: it will be with the next run.": "尚未加载，下次运行时加载。",
