@@ -9,6 +9,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from demo.pictures import training_pictures
 from demo.vocabulary import OBJECTS
+from launch import cache
 from tests.browser.graphs import (
     LABELS,
     add_stack,
@@ -65,6 +66,7 @@ def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf)
     adder = page.page.get_by_label("Add a file")
     for file in shelf:
         adder.fill(file)
+        adder.press("Enter")
         expect(page.page.locator(LABELS).filter(has_text=file)).to_be_visible()
     wait_for_labels(page, shelf)
     page.page.wait_for_timeout(500)
@@ -110,6 +112,57 @@ def test_stack_is_built_with_keys_and_mouse_and_opened_again(either_page, shelf)
     wait_for_labels(page, [dog, cat])
     assert text_of(page) == before
     assert ours(page) == []
+
+
+def test_files_are_added_by_a_choice_alone_one_or_several_by_keys_or_mouse(either_page, lent):
+    page = either_page
+    (lent / "wild").mkdir()
+    for name in ("cathedral", "wild/wolf"):
+        shutil.copy(lent / "cat.safetensors", lent / f"{name}.safetensors")
+    add_stack(page)
+    adder = page.page.get_by_label("Add a file")
+    picker = page.page.locator(".sepme-picker")
+    adder.click()
+    adder.press_sequentially("lent cathedral", delay=30)
+    expect(picker.locator(".sepme-active")).to_contain_text("lent/cathedral")
+    assert text_of(page) == "", "typing alone adds nothing"
+    page.page.mouse.click(800, 850)
+    expect(picker).to_have_count(0)
+    assert text_of(page) == "", "nor does a click elsewhere"
+    adder.press("Enter")
+    adder.press("Enter")
+    wait_for_labels(page, ["lent/cathedral.safetensors (cat)"])
+    adder.fill("lent hedrals")
+    adder.press("Enter")
+    expect(picker).to_contain_text("No file in models/sepme fits “lent hedrals”")
+
+    adder.fill("")
+    picker.get_by_text("lent", exact=True).click()
+    adder.press("ArrowDown")
+    adder.press("ArrowRight")
+    expect(picker.locator(".sepme-path")).to_have_text("← lent/wild/")
+    adder.press("ArrowLeft")
+    picker.get_by_text("rocket", exact=True).hover()
+    picture = picker.locator("img")
+    expect(picture).to_be_visible()
+    page.page.wait_for_function("(img) => img.naturalWidth > 0", arg=picture.element_handle())
+    picker.get_by_label("on: lent/dog.safetensors").check()
+    adder.press("ArrowDown")
+    adder.press("ArrowDown")
+    page.page.screenshot(path=cache.folder("screenshots") / f"picker-{page.script(RENDERER)}.png")
+    adder.press("Shift+Enter")
+    picker.get_by_text("Add 2").click()
+    expect(picker).to_have_count(0)
+    files = [row["file"] for row in written(page)]
+    assert [file.removesuffix(".safetensors") for file in files] == [
+        "lent/cathedral",
+        "lent/dog",
+        "lent/cat",
+    ]
+    assert ours(page) == []
+
+
+RENDERER = "() => (document.querySelector('.lg-node') ? 'new' : 'classic')"
 
 
 def test_text_that_cannot_be_read_is_shown_and_left_as_it_is(page, shelf):
@@ -211,6 +264,7 @@ def test_file_that_is_gone_or_another_is_told_in_its_row_and_a_folder_that_is_lo
     adder = page.page.get_by_label("Add a file")
     for name in ("cat", "dog", "rocket"):
         adder.fill(f"lent/{name}.safetensors")
+        adder.press("Enter")
         expect(page.page.locator(LABELS).filter(has_text=name)).to_be_visible()
     expect_states(page, ["waiting"] * 3)
     page.page.wait_for_timeout(500)

@@ -4,9 +4,11 @@
  *
  * @typedef {import("./library_client.js").Entry} Entry
  */
+import { stem } from "./choices.js";
 import { h, oncePerFrame } from "./dom.js";
+import { FILE_TYPE } from "./file_drop.js";
+import { described } from "./library_words.js";
 import { matching } from "./row_changes.js";
-import { FILE_TYPE } from "./stack_panel.js";
 import { WindowedList } from "./windowed_list.js";
 import { t } from "./words.js";
 
@@ -85,23 +87,15 @@ export class LibraryTab {
   }
 
   async rename(/** @type {Entry} */ { file }) {
-    const stem = /** @type {string} */ (file.split("/").pop()).replace(/\.safetensors$/i, "");
-    const name = await this.host.prompt(t("Rename"), t("New name"), stem);
-    if (name && name !== stem) await this.library.rename(file, name).catch(this.host.complain);
+    const before = stem(file);
+    const name = await this.host.prompt(t("Rename"), t("New name"), before);
+    if (name && name !== before) await this.library.rename(file, name).catch(this.host.complain);
   }
 
   async remove(/** @type {Entry} */ { file }) {
     if (await this.host.confirm(t("Delete"), `${file} → models/sepme/trash`))
       await this.library.remove(file).catch(this.host.complain);
   }
-}
-
-/** What tells files apart, in one line. */
-export function described(/** @type {Entry} */ { family, method, size, modified, leak }) {
-  const date = new Date(modified * 1000).toLocaleDateString();
-  const large = size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
-  const told = leak ? t("leak {value}", { value: leak.exact.toPrecision(1) }) : "";
-  return [family, large, date, method, told].filter(Boolean).join(" · ");
 }
 
 /** A button with one of the page's own icons: not every system has a letter for each. */

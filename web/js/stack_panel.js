@@ -5,11 +5,14 @@
  * @typedef {import("./row_line.js").Item} Item
  * @typedef {import("./library_client.js").Entry} Entry
  */
+import { stem } from "./choices.js";
 import { h } from "./dom.js";
+import { acceptFiles } from "./file_drop.js";
+import { FilePicker } from "./file_picker.js";
 import { Panel } from "./panel.js";
 import { canRestore, connectSources, lineOf, wantedLine } from "./restoring.js";
 import { addFile, changeRow } from "./row_changes.js";
-import { listed } from "./rows.js";
+import { listed, nameKey } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
 import { t } from "./words.js";
 
@@ -29,9 +32,10 @@ export class StackPanel {
     this.library = library;
     /** @type {Map<string, {state: string, text: string, connected: boolean}>} what the last run told, by file */
     this.told = new Map();
-    this.panel = new Panel(this.model(), host, { ordered: true });
+    this.panel = new Panel(this.model(), host, { ordered: true, properties: () => node.properties });
     this.again = h("button", { type: "button", className: "sepme-again", hidden: true, onclick: () => this.restore() }, t("Compute again"));
-    this.panel.foot.append(this.again, this.adder());
+    const picker = new FilePicker(library, (file) => this.has(file), (files) => this.add(...files));
+    this.panel.foot.append(this.again, picker.element);
     this.rows.hide();
     acceptFiles(this.panel.element, (file) => this.add(file));
   }
@@ -54,6 +58,11 @@ export class StackPanel {
       items: () => this.items(),
       placeOf: (_, item) => item.index,
       linked: () => rows.linked,
+      orders: {
+        name: ({ key }) => key,
+        concept: ({ key, erases }) => this.library.entry(key)?.concept ?? erases ?? "",
+        family: ({ key }) => this.library.entry(key)?.family ?? "",
+      },
       drawn: () => { this.again.hidden = canRestore(this.node) || this.missing().length === 0; },
     };
   }
@@ -78,9 +87,9 @@ export class StackPanel {
     return this.rows.state.rows.map((row, index) => {
       const file = listed(row.key);
       const { state, text } = row.on ? this.stateOf(file) : { state: "off", text: "" };
-      const concept = this.library.entry(file)?.concept;
-      const label = concept && !file.includes(concept) ? `${row.key} (${concept})` : row.key;
-      return { index, label, row, state, text, done: 0 };
+      const { concept, family } = this.library.entry(file) ?? {};
+      const label = concept && nameKey(concept) !== nameKey(stem(file)) ? `${row.key} (${concept})` : row.key;
+      return { index, label, hint: [label, family].filter(Boolean).join(" · "), row, state, text, done: 0 };
     });
   }
 
@@ -107,46 +116,20 @@ export class StackPanel {
 
   ended() {}
 
-  async add(/** @type {string} */ file) {
+  /** Adds rows for files, and their hashes as soon as they are known. */
+  async add(/** @type {string[]} */ ...files) {
     if (this.rows.state.problem) return;
-    this.panel.write(addFile(this.rows.state, file, lineOf(this.library.entry(file))));
-    const sha256 = await this.library.hash(file).catch(() => "");
+    this.panel.write(files.reduce((state, file) => addFile(state, file, lineOf(this.library.entry(file))), this.rows.state));
+    for (const file of files) this.keepHash(file, await this.library.hash(file).catch(() => ""));
+  }
+
+  keepHash(/** @type {string} */ file, /** @type {string} */ sha256) {
     const { state } = this.rows;
     const at = state.rows.findLastIndex((row) => listed(row.key) === listed(file) && !row.sha256);
     if (sha256 && at >= 0) this.panel.write(changeRow(state, at, { sha256 }));
   }
 
-  adder() {
-    const options = h("datalist", { id: `sepme-files-${crypto.randomUUID?.() ?? Math.random()}` });
-    const input = h("input", { className: "sepme-add", placeholder: t("Add a file"), "aria-label": t("Add a file"), list: options.id });
-    input.addEventListener("focus", () => {
-      const files = this.library.files.filter((entry) => !entry.problem);
-      options.replaceChildren(...files.map(({ file, concept }) => h("option", { value: file }, concept)));
-    });
-    const add = (/** @type {boolean} */ sure) => {
-      const wanted = input.value.trim();
-      if (!wanted || !(sure || this.library.entry(wanted))) return;
-      input.value = "";
-      this.add(wanted);
-    };
-    input.addEventListener("input", () => add(false));
-    input.addEventListener("change", () => add(true));
-    return h("label", { className: "sepme-adder" }, input, options);
+  has(/** @type {string} */ file) {
+    return this.rows.state.rows.some((row) => listed(row.key) === file);
   }
-}
-
-export const FILE_TYPE = "application/x-sepme-file";
-
-/** Lets files of the library be dropped on an element. */
-function acceptFiles(/** @type {HTMLElement} */ element, /** @type {(file: string) => void} */ add) {
-  const ours = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes(FILE_TYPE);
-  element.addEventListener("dragover", (event) => {
-    if (ours(event)) event.preventDefault();
-  });
-  element.addEventListener("drop", (event) => {
-    if (!ours(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    add(/** @type {DataTransfer} */ (event.dataTransfer).getData(FILE_TYPE));
-  });
 }
