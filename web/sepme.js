@@ -8,7 +8,7 @@ import { ask } from "./js/ask.js";
 import { h } from "./js/dom.js";
 import { EraserPanel } from "./js/eraser_panel.js";
 import { FILE_TYPE } from "./js/file_drop.js";
-import { addLoader, dropPlace, middle, nodeOf } from "./js/graph.js";
+import { addLoader, dropPlace, middle, nodeOf, renameLoaded } from "./js/graph.js";
 import { LibraryClient } from "./js/library_client.js";
 import { LibraryTab } from "./js/library_tab.js";
 import { Panels } from "./js/panels.js";
@@ -20,10 +20,10 @@ const PAUSE = 200; // milliseconds between two looks: values change by many ways
 
 const [WIDTH, ROOM] = [420, 120]; // of a new node, in pixels; the room is for what is typed in other fields
 
-const library = new LibraryClient(api);
+export const library = new LibraryClient(api);
 const presets = new PresetStore((path, sent) => ask(api, path, sent));
 /** @type {Panels<StackPanel | EraserPanel>} */
-const panels = new Panels(() => app.rootGraph ?? app.graph);
+export const panels = new Panels(outermost);
 
 /** @type {import("./js/panel.js").Host} */
 const host = {
@@ -98,7 +98,7 @@ function fit(/** @type {any} */ node) {
 }
 
 function listen() {
-  const panelOf = (/** @type {string} */ id) => panels.of(nodeOf(app.rootGraph ?? app.graph, id));
+  const panelOf = (/** @type {string} */ id) => panels.of(nodeOf(outermost(), id));
   api.addEventListener("sepme.row", (/** @type {any} */ { detail }) => panelOf(detail.node)?.tell(detail));
   api.addEventListener("sepme.progress", (/** @type {any} */ { detail }) => panelOf(detail.node)?.progress(detail));
   api.addEventListener("sepme.library", () => library.refresh());
@@ -110,6 +110,20 @@ function listen() {
   for (const end of ["execution_error", "execution_interrupted", "reconnected"])
     api.addEventListener(end, () => panels.all().forEach(([, made]) => made.ended()));
   api.addEventListener("reconnected", () => library.refresh());
+  window.addEventListener("focus", () => library.refresh()); // files may have been put there meanwhile
+  library.renamed = follow;
+}
+
+/** Lets everything that names a file follow it to its new name. */
+function follow(/** @type {string} */ from, /** @type {string} */ to) {
+  for (const [, made] of panels.all()) if (made instanceof StackPanel) made.renamed(from, to);
+  renameLoaded(outermost(), from, to);
+  presets.renamed(from, to).catch(host.complain);
+  host.changed();
+}
+
+function outermost() {
+  return app.rootGraph ?? app.graph;
 }
 
 function addTab() {

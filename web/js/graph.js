@@ -1,5 +1,6 @@
 // @ts-check
 /** Finding and making nodes in the page's graph. */
+import { nodesOf } from "./panels.js";
 
 /** The node that an execution id such as `1:2:3` means: a node within subgraphs. */
 export function nodeOf(/** @type {any} */ root, /** @type {string} */ executionId) {
@@ -18,12 +19,25 @@ export function addLoader(/** @type {any} */ app, /** @type {string} */ file, /*
   node.pos = place;
   const { graph } = app.canvas;
   graph.add(node);
-  const widget = node.widgets.find((/** @type {any} */ each) => each.name === "increment");
+  loadFile(node, file);
+  graph.setDirtyCanvas(true, true);
+  return node;
+}
+
+/** Lets the nodes that load a file follow it to its new name. */
+export function renameLoaded(/** @type {any} */ root, /** @type {string} */ from, /** @type {string} */ to) {
+  for (const node of nodesOf(root)) if (node.comfyClass === "SepME_Load" && fileWidget(node)?.value === from) loadFile(node, to);
+}
+
+function fileWidget(/** @type {any} */ node) {
+  return node.widgets?.find((/** @type {any} */ each) => each.name === "increment");
+}
+
+function loadFile(/** @type {any} */ node, /** @type {string} */ file) {
+  const widget = fileWidget(node);
   const { values } = widget.options;
   if (Array.isArray(values) && !values.includes(file)) values.push(file);
   widget.value = file;
-  graph.setDirtyCanvas(true, true);
-  return node;
 }
 
 /** The middle of what is visible. @returns {[number, number]} */

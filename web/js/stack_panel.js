@@ -11,13 +11,18 @@ import { acceptFiles } from "./file_drop.js";
 import { FilePicker } from "./file_picker.js";
 import { Panel } from "./panel.js";
 import { canRestore, connectSources, lineOf, wantedLine } from "./restoring.js";
-import { addFile, changeRow } from "./row_changes.js";
-import { listed, nameKey } from "./rows.js";
+import { addFile, changeRow, renameFile } from "./row_changes.js";
+import { listed, nameKey, writeState } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
 import { t } from "./words.js";
 
 /** States that only rows without a file have. */
 const WITHOUT_FILE = new Set(["missing", "computed", "refused"]);
+
+/** Whether a run has loaded a row's file. */
+function hasFile(/** @type {{state: string}} */ { state }) {
+  return state !== "off" && !WITHOUT_FILE.has(state);
+}
 
 export class StackPanel {
   /**
@@ -30,12 +35,13 @@ export class StackPanel {
     this.host = host;
     this.rows = new TextWidget(node, "rows", "file");
     this.library = library;
-    /** @type {Map<string, {state: string, text: string, connected: boolean}>} what the last run told, by file */
+    /** @type {Map<string, {state: string, text: string, connected: boolean, unlisted: boolean}>} what the last run told, by file */
     this.told = new Map();
     this.panel = new Panel(this.model(), host, { ordered: true, properties: () => node.properties });
     this.again = h("button", { type: "button", className: "sepme-again", hidden: true, onclick: () => this.restore() }, t("Compute again"));
     const picker = new FilePicker(library, (file) => this.has(file), (files) => this.add(...files));
-    this.panel.foot.append(this.again, picker.element);
+    this.follow = h("button", { type: "button", className: "sepme-again", hidden: true, onclick: () => this.followMoved() }, t("Use the moved files"));
+    this.panel.foot.append(this.follow, this.again, picker.element);
     this.rows.hide();
     acceptFiles(this.panel.element, (file) => this.add(file));
   }
@@ -63,30 +69,47 @@ export class StackPanel {
         concept: ({ key, erases }) => this.library.entry(key)?.concept ?? erases ?? "",
         family: ({ key }) => this.library.entry(key)?.family ?? "",
       },
-      drawn: () => { this.again.hidden = canRestore(this.node) || this.missing().length === 0; },
+      drawn: () => this.drawn(),
     };
   }
 
-  /** Rows that are on and have no file. */
-  missing() {
-    const { library } = this;
-    return this.rows.state.rows.filter((row) => row.on && library.loaded && !library.entry(row.key));
+  drawn() {
+    const absent = this.rows.state.rows.filter((row) => this.absent(listed(row.key)));
+    const moved = absent.filter((row) => this.library.whereIs(row.sha256));
+    this.follow.hidden = !moved.length;
+    this.again.hidden = canRestore(this.node) || !absent.some((row) => row.on && !moved.includes(row));
   }
 
-  /** Connects what missing files can be computed again from, with the next run. */
-  restore() {
-    const lines = [...new Set(this.rows.state.rows.map(wantedLine))].sort();
-    const left = connectSources(this.node, lines, (type) => /** @type {any} */ (window).LiteGraph.createNode(type));
-    if (left.length) this.host.complain(t("Nothing was found to connect to: {inputs}. Connect it yourself.", { inputs: left.join(", ") }));
-    this.host.changed();
-    this.panel.refresh();
+  /** Whether the folder has no such file; what a run has loaded though nobody listed it is there. */
+  absent(/** @type {string} */ file) {
+    if (!this.library.loaded || this.library.entry(file)) return false;
+    const told = this.told.get(file);
+    return !(told?.unlisted && hasFile(told));
+  }
+
+  /** Lets rows name the files that were moved, by where they are now. */
+  followMoved() {
+    const { state } = this.rows;
+    const rows = state.rows.map((row) => {
+      const now = this.absent(listed(row.key)) && this.library.whereIs(row.sha256);
+      return now ? { ...row, key: now } : row;
+    });
+    this.panel.write({ ...state, rows });
+  }
+
+  /** Lets rows and presets follow a file to its new name. */
+  renamed(/** @type {string} */ from, /** @type {string} */ to) {
+    const { state } = this.rows;
+    if (state.problem) return;
+    const next = renameFile(state, from, to);
+    if (writeState(next, "file") !== writeState(state, "file")) this.panel.write(next);
   }
 
   /** @returns {Item[]} */
   items() {
     return this.rows.state.rows.map((row, index) => {
       const file = listed(row.key);
-      const { state, text } = row.on ? this.stateOf(file) : { state: "off", text: "" };
+      const { state, text } = row.on ? this.stateOf(row) : { state: "off", text: "" };
       const { concept, family } = this.library.entry(file) ?? {};
       const label = concept && nameKey(concept) !== nameKey(stem(file)) ? `${row.key} (${concept})` : row.key;
       return { index, label, hint: [label, family].filter(Boolean).join(" · "), row, state, text, done: 0 };
@@ -94,10 +117,13 @@ export class StackPanel {
   }
 
   /** What the folder says goes before what the last run said. */
-  stateOf(/** @type {string} */ file) {
+  stateOf(/** @type {import("./rows.js").Row} */ { key, sha256 }) {
+    const file = listed(key);
     const entry = this.library.entry(file);
     const told = this.told.get(file);
-    const absent = this.library.loaded && !entry;
+    const absent = this.absent(file);
+    const now = absent && this.library.whereIs(sha256);
+    if (now) return { state: "moved", text: t("It is {file} now. Press “Use the moved files” to load it from there.", { file: now }) };
     if (absent && !canRestore(this.node)) return { state: "missing", text: t("It is not in models/sepme. Put the file there, switch the row off, or press “Compute again”.") };
     if (entry?.problem) return { state: "corrupt", text: entry.problem };
     const known = told && told.state !== "off" && WITHOUT_FILE.has(told.state) === absent;
@@ -108,7 +134,9 @@ export class StackPanel {
 
   /** Takes in what the server tells of a row. */
   tell(/** @type {any} */ row) {
-    this.told.set(row.file, { ...row, connected: canRestore(this.node) });
+    const unlisted = this.library.loaded && !this.library.entry(row.file);
+    this.told.set(row.file, { ...row, connected: canRestore(this.node), unlisted });
+    if (unlisted && hasFile(row)) this.library.refresh(); // somebody has put it there since
     this.panel.refreshSoon();
   }
 
