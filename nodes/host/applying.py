@@ -13,11 +13,13 @@ from torch import Tensor
 
 from ...sepme_core.application import StackBranch, attached, check_fits
 from ...sepme_core.concepts import name_key
+from ...sepme_core.doubles import Acting, acting
 from ...sepme_core.errors import ConceptError, IncompatibleError
 from ...sepme_core.increment import Increment, Stack
 from .fingerprints import differing
 from .layers import family_of, matching_layers
-from .merging import KEY, merge, unmerge
+from .merging import KEY, merge, merged_stacks, rewrite, take_whole
+from .running import show_text
 
 __all__ = [
     "KEY",
@@ -25,6 +27,7 @@ __all__ = [
     "applied",
     "apply_exact",
     "apply_merged",
+    "at_work",
     "check_same_encoder",
     "remove",
     "without_increments",
@@ -62,6 +65,14 @@ class Window:
                 "them overlap, or switch the row off."
             )
         return replace(self, start_percent=first, end_percent=last)
+
+    def covers(self, other: Window) -> bool:
+        """Whether it acts wherever the other does."""
+        return (
+            self.start_percent <= other.start_percent
+            and other.end_percent <= self.end_percent
+            and (other.positive_only or not self.positive_only)
+        )
 
     @property
     def always(self) -> bool:
@@ -118,14 +129,19 @@ class _Exact:
     def _note_silence(self, n_calls: int) -> None:
         if n_calls == 0 and not self._silent:
             self._silent = True
-            log.warning(
-                "SepME: the model ran without calling any edited layer, so nothing was erased in "
-                "that step. A node that compiles or caches the model may be in the way."
+            text = (
+                "The model ran without calling any edited layer, so nothing was erased in that "
+                "step. A node that compiles or caches the model may be in the way."
             )
+            log.warning("SepME: %s", text)
+            show_text(text)  # on the node that draws
 
 
 def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
     """A clone whose text-only layers add the stack to their outputs.
+
+    An increment that is on the model already counts once, as in a stack, where the new window
+    covers the old one: as set here. Else both act, each in its own window.
 
     Raises:
         IncompatibleError: an increment does not fit the model.
@@ -134,24 +150,50 @@ def apply_exact(model: Any, stack: Stack, window: Window) -> Any:
     _check(model, stack)
     clone = model.clone()
     for part, rows in stack.by_window().items():
-        clone = _with_exact(clone, rows, window.within(*part))
+        acts = window.within(*part)
+        clone = _with_exact(_without_same(clone, rows, acts), rows, acts)
     return clone
 
 
 def _with_exact(clone: Any, stack: Stack, window: Window) -> Any:
-    """Stacks of one window become one: an increment applied twice counts once, as in a stack."""
-    others = list(clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY))
-    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
+    """Stacks of one window become one."""
+    others = _take_exact(clone)
     same = [w for w in others if w.window == window]
     joined = sum((w.stack for w in same), Stack()) + stack
     kept = [w for w in others if w.window != window]
-    for wrapper in [*kept, _Exact(joined, window)] if len(joined) else kept:
-        clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper)
+    return _give_exact(clone, [*kept, _Exact(joined, window)])
+
+
+def _take_exact(clone: Any) -> list[_Exact]:
+    found = list(clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY))
+    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
+    return found
+
+
+def _give_exact(clone: Any, wrappers: Iterable[_Exact]) -> Any:
+    for wrapper in wrappers:
+        if len(wrapper.stack):
+            clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper)
     return clone
 
 
+def _without_same(clone: Any, stack: Stack, window: Window) -> Any:
+    """A fresh clone without what a stack brings anew, wherever its window covers the old one."""
+    digests = {e.increment.digest for e in stack.active()}
+
+    def left(old: Stack) -> Stack:
+        return Stack(tuple(e for e in old.entries if e.increment.digest not in digests))
+
+    wrappers = [
+        _Exact(left(w.stack), w.window) if window.covers(w.window) else w
+        for w in _take_exact(clone)
+    ]
+    clone = _give_exact(clone, wrappers)
+    return rewrite(clone, left) if window.whole else clone
+
+
 def apply_merged(model: Any, stack: Stack, window: Window) -> Any:
-    """A clone with the stack added to its weights by the host.
+    """A clone with the stack added to its weights by the host; what is there counts once.
 
     Raises:
         IncompatibleError: an increment does not fit, or the host would not take a patch.
@@ -164,10 +206,8 @@ def apply_merged(model: Any, stack: Stack, window: Window) -> Any:
             "'both', or use exact mode."
         )
     _check(model, stack)
-    clone = model.clone()
-    earlier = clone.get_attachment(KEY)
-    joined = earlier.stack + stack if earlier else stack
-    return merge(unmerge(clone), joined)
+    clone, earlier = take_whole(model.clone())
+    return merge(_without_same(clone, stack, window), earlier + stack)
 
 
 def remove(model: Any, names: Sequence[str]) -> Any:
@@ -184,19 +224,24 @@ def remove(model: Any, names: Sequence[str]) -> Any:
     everything = Stack(tuple(e for s in stacks for e in s.entries))
     everything.without(unwanted)  # refuses unknown names before anything is changed
     clone = model.clone()
-    exact = list(clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY))
-    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
-    for wrapper in exact:
-        clone = _with_exact(clone, _drop(wrapper.stack, unwanted), wrapper.window)
-    merged = clone.get_attachment(KEY)
-    return merge(unmerge(clone), _drop(merged.stack, unwanted)) if merged else clone
+    left = [_Exact(_drop(w.stack, unwanted), w.window) for w in _take_exact(clone)]
+    return rewrite(_give_exact(clone, left), lambda stack: _drop(stack, unwanted))
 
 
 def applied(model: Any) -> list[Stack]:
-    """The stacks on a model, exact ones first."""
-    found = [w.stack for w in model.get_wrappers(WrappersMP.APPLY_MODEL, KEY)]
-    merged = model.get_attachment(KEY)
-    return found + ([merged.stack] if merged else [])
+    """The stacks on a model, exact ones first; merged ones at the strengths its weights hold."""
+    exact = [w.stack for w in model.get_wrappers(WrappersMP.APPLY_MODEL, KEY)]
+    return exact + merged_stacks(model)
+
+
+def at_work(model: Any) -> list[Acting]:
+    """Every increment that acts on a model, when and how."""
+    exact = [
+        replace(a, start=w.window.start_percent, end=w.window.end_percent, how="exact")
+        for w in model.get_wrappers(WrappersMP.APPLY_MODEL, KEY)
+        for a in acting(w.stack)
+    ]
+    return exact + [replace(a, how="merged") for s in merged_stacks(model) for a in acting(s)]
 
 
 def _drop(stack: Stack, names: Iterable[str]) -> Stack:
