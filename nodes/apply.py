@@ -10,7 +10,8 @@ from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
 from . import host
 from .common import StackType, mode_input, prompts_input, schema
-from .telling import counted, strangers_in, told, warn
+from .remarks import on_model, writers_key
+from .telling import counted, told, warn
 
 __all__ = ["Apply", "Remove"]
 
@@ -68,6 +69,11 @@ class Apply(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_: object) -> str:
+        """Runs again when a node comes behind it that it has to warn of."""
+        return writers_key()
+
+    @classmethod
     def execute(  # noqa: PLR0913
         cls,
         model: Any,
@@ -85,7 +91,7 @@ class Apply(io.ComfyNode):
         apply = host.apply_merged if mode == "merged" else host.apply_exact
         patched = apply(model, chosen, window)
         # With what other nodes have applied before, and with what is left in the model.
-        remarks = warn(strangers_in(sum(host.applied(patched), stack)))
+        remarks = warn(on_model(model, patched, stack))
         headline = f"{counted(len(chosen.active()), 'concept')} erased, {mode}"
         return io.NodeOutput(patched, ui=told(headline, remarks=remarks))
 

@@ -54,9 +54,9 @@ def mode_input(*, optional: bool = False) -> io.Input:
         options=["exact", "merged"],
         default="exact",
         optional=optional,
-        tooltip="Exact: weights untouched, protected prompts bit-identical. Merged: into the "
-        "weights, no cost while sampling, but protected prompts move by the leak that the report "
-        "states.",
+        tooltip="Exact: weights untouched, protected prompts bit-identical; a model that is saved "
+        "or mixed with another behind it draws the concept again. Merged: into the weights, for a "
+        "checkpoint to save; protected prompts move by the leak that the report states.",
     )
 
 

@@ -26,9 +26,10 @@ from .concept_rows import (
 )
 from .kept import Kept
 from .last_run import Task
+from .remarks import on_model, writers_key
 from .rows import parse_rows
 from .session import identify
-from .telling import counted, strangers_in, told, warn
+from .telling import counted, told, warn
 
 __all__ = ["Eraser"]
 
@@ -153,8 +154,8 @@ class Eraser(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, preserve_list: str | None = lists.NONE, **_: object) -> str:
-        """Runs again when the list on disk changed."""
-        return lists.list_stamp(preserve_list)
+        """Runs again when the list on disk changed, or what there is to warn of behind it."""
+        return f"{lists.list_stamp(preserve_list)} {writers_key()}".strip()
 
     @classmethod
     def execute(  # noqa: PLR0913
@@ -201,7 +202,7 @@ class Eraser(io.ComfyNode):
         events = [row.event(n, merged=merged, texts=texts) for n, row in enumerate(found)]
         for event in events:
             host.send("sepme.row", event)
-        remarks = [*warn(strangers_in(sum(host.applied(patched), Stack())))]
+        remarks = [*warn(on_model(model, patched, stack))]
         remarks += row_remarks(found, kept.unwritten, merged=merged)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
         log.info("SepME\n%s", text)

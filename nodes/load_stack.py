@@ -13,8 +13,9 @@ from ..sepme_core.increment import Stack
 from . import files, host
 from .common import ConceptsType, StackType, schema
 from .file_rows import load_rows, read_file_rows, refuse_bad, row_remarks, rows_report
+from .remarks import on_stack
 from .restoring import restored
-from .telling import counted, strangers_in, told, warn
+from .telling import counted, told, warn
 
 __all__ = ["LoadStack"]
 
@@ -103,7 +104,7 @@ class LoadStack(io.ComfyNode):
         refuse_bad(loaded)
         entries = {row.increment.digest: row.entry for row in loaded if row.increment}
         joined = stack + Stack(tuple(entries.values()))
-        warn(strangers_in(joined))
+        warn(on_stack(joined))
         text = rows_report(loaded)
         headline = f"{sum(row.row.on for row in loaded)} of {counted(len(loaded), 'row')} on"
         ui = told(headline, text, row_remarks(loaded), sepme_rows=events)

@@ -9,7 +9,8 @@ from ..sepme_core.increment import Stack, StackEntry
 from ..sepme_core.increment_file import to_bytes, write_increment
 from . import files, host
 from .common import StackType, schema
-from .telling import counted, strangers_in, told, warn
+from .remarks import on_stack
+from .telling import counted, told, warn
 
 __all__ = ["Load", "Save", "StackNode"]
 
@@ -74,7 +75,7 @@ class Load(io.ComfyNode):
         """Reads strictly; see `read_increment` for the errors."""
         entry = StackEntry(files.load_increment(increment), strength, enabled)
         joined = (stack or Stack()) + Stack((entry,))
-        remarks = warn(strangers_in(joined))
+        remarks = warn(on_stack(joined))
         return io.NodeOutput(joined, ui=told(f"{entry.name} loaded", remarks=remarks))
 
 
@@ -158,5 +159,5 @@ class StackNode(io.ComfyNode):
     def execute(cls, **stacks: Stack | None) -> io.NodeOutput:
         """Adds them in order."""
         joined = sum((s for s in stacks.values() if s is not None), Stack())
-        remarks = warn(strangers_in(joined))
+        remarks = warn(on_stack(joined))
         return io.NodeOutput(joined, ui=told(counted(len(joined), "increment"), remarks=remarks))

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..sepme_core.increment import Stack
-from ..sepme_core.strangers import strangers, strangers_report
 from . import host
 
-__all__ = ["Remark", "counted", "strangers_in", "told", "warn"]
+__all__ = ["Remark", "counted", "told", "warn"]
 
 log = logging.getLogger(__name__)
 
@@ -58,21 +56,11 @@ def told(
 
 def warn(remarks: Sequence[Remark]) -> Sequence[Remark]:
     """Writes into the log and on the node what the node's report does not say; gives it back."""
-    text = "\n".join(r.text for r in remarks if r.text)
+    text = "\n".join(r.text for r in remarks if r.text and r.level == "warning")
     if text:
         log.warning("SepME: %s", text)
         host.show_text(text)
     return remarks
-
-
-def strangers_in(stack: Stack) -> list[Remark]:
-    """Which increments may move each other's concepts."""
-    pairs = strangers(stack)
-    if not pairs:
-        return []
-    more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
-    headline = f"{pairs[0][0]!r} does not protect {pairs[0][1]!r}{more}"
-    return [Remark(headline, strangers_report(stack))]
 
 
 def counted(n: int, thing: str) -> str:

@@ -2,7 +2,7 @@
 
 from .applying import (
     KEY,
-    Window,
+    WAY_OUT,
     applied,
     apply_exact,
     apply_merged,
@@ -12,6 +12,7 @@ from .applying import (
     without_increments,
 )
 from .denoiser import HostDenoiser, autograd_ready, computing
+from .downstream import Writer, weight_writers
 from .families import FAMILIES, Family
 from .fingerprints import (
     base_fingerprint,
@@ -38,15 +39,18 @@ from .running import (
     show_text,
 )
 from .sampling import Sampling, conditioning, decode, empty_latent, sample, samplers, schedulers
+from .window import Window
 
 __all__ = [
     "FAMILIES",
     "KEY",
+    "WAY_OUT",
     "Family",
     "HostDenoiser",
     "NodeProgress",
     "Sampling",
     "Window",
+    "Writer",
     "applied",
     "apply_exact",
     "apply_merged",
@@ -84,5 +88,6 @@ __all__ = [
     "solved_on",
     "text_encoder_fingerprint",
     "text_only_weights",
+    "weight_writers",
     "without_increments",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from comfy.patcher_extension import WrappersMP
+from comfy.patcher_extension import CallbacksMP, WrappersMP
 from torch import Tensor
 
 from ...sepme_core.application import StackBranch, attached, check_fits
@@ -20,10 +20,11 @@ from .fingerprints import differing
 from .layers import family_of, matching_layers
 from .merging import KEY, merge, merged_stacks, rewrite, take_whole
 from .running import show_text
+from .window import Window
 
 __all__ = [
     "KEY",
-    "Window",
+    "WAY_OUT",
     "applied",
     "apply_exact",
     "apply_merged",
@@ -35,54 +36,10 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Window:
-    """When and where exact application acts."""
-
-    start_percent: float = 0.0
-    end_percent: float = 1.0
-    positive_only: bool = False
-
-    def __post_init__(self) -> None:
-        if self.start_percent > self.end_percent:
-            raise ConceptError(
-                f"start_percent is {self.start_percent:g}, end_percent {self.end_percent:g}: "
-                "nothing would ever be erased. The end must not come before the start."
-            )
-
-    def within(self, start: float, end: float) -> Window:
-        """What is left of the window in a part of the sampling.
-
-        Raises:
-            ConceptError: nothing is.
-        """
-        first, last = max(self.start_percent, start), min(self.end_percent, end)
-        if first > last:
-            raise ConceptError(
-                f"A row acts from {start:g} to {end:g}, but the stack is applied from "
-                f"{self.start_percent:g} to {self.end_percent:g}: the row would never act. Let "
-                "them overlap, or switch the row off."
-            )
-        return replace(self, start_percent=first, end_percent=last)
-
-    def covers(self, other: Window) -> bool:
-        """Whether it acts wherever the other does."""
-        return (
-            self.start_percent <= other.start_percent
-            and other.end_percent <= self.end_percent
-            and (other.positive_only or not self.positive_only)
-        )
-
-    @property
-    def always(self) -> bool:
-        """At every time."""
-        return (self.start_percent, self.end_percent) == (0.0, 1.0)
-
-    @property
-    def whole(self) -> bool:
-        """At every time, for both prompts."""
-        return self.always and not self.positive_only
+WAY_OUT = (
+    "To write a model without it, apply in merged mode and save what comes out, as the template "
+    "'8_publish_a_checkpoint' does."
+)
 
 
 class _Exact:
@@ -167,14 +124,29 @@ def _with_exact(clone: Any, stack: Stack, window: Window) -> Any:
 def _take_exact(clone: Any) -> list[_Exact]:
     found = list(clone.get_wrappers(WrappersMP.APPLY_MODEL, KEY))
     clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
+    clone.remove_callbacks_with_key(CallbacksMP.ON_LOAD, KEY)
     return found
 
 
 def _give_exact(clone: Any, wrappers: Iterable[_Exact]) -> Any:
-    for wrapper in wrappers:
-        if len(wrapper.stack):
-            clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper)
+    given = [wrapper for wrapper in wrappers if len(wrapper.stack)]
+    for wrapper in given:
+        clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrapper)
+    if given:
+        clone.add_callback_with_key(CallbacksMP.ON_LOAD, KEY, _note_written)
     return clone
+
+
+def _note_written(model: Any, device: Any, room: int = 0, whole: bool = False, *_: Any) -> None:
+    """Called when the host loads the model: with all patches in its weights only to save them."""
+    names = sorted({a.increment.concept.name for a in at_work(model) if a.how == "exact"})
+    if whole and names:
+        text = (
+            f"What is written here still draws {', '.join(map(repr, names))}: exact mode leaves "
+            f"the weights as they are. {WAY_OUT}"
+        )
+        log.warning("SepME: %s", text)
+        show_text(text)  # on the node that writes
 
 
 def _without_same(clone: Any, stack: Stack, window: Window) -> Any:

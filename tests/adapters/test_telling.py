@@ -1,6 +1,7 @@
 """What nodes tell the page at once: one form for all, with the worst first."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from sepme_pack.nodes.separate import Separate
 from sepme_pack.nodes.stacks import Load, Save, StackNode
 from sepme_pack.nodes.telling import Remark, told
 from sepme_pack.sepme_core.denoiser import Progress
+from sepme_pack.sepme_core.increment import Stack
 from server import PromptServer
 
 from tests.adapters import models
@@ -90,7 +92,13 @@ def test_every_node_tells_its_state_in_one_form(node, model, clip, increments_fo
 
 def test_no_node_with_something_to_report_is_left_out():
     nodes = asyncio.run(SepMEExtension().get_node_list())
-    assert {node.__name__ for node in nodes} - {node.__name__ for node in RUNS} == {"Concepts"}
+    left = [node.define_schema() for node in nodes if node not in RUNS]
+    assert left, "Concepts gives what it is given"
+    assert not {given.display_name for schema in left for given in schema.outputs} & {
+        "report",
+        "model",
+        "stack",
+    }
 
 
 def test_the_worst_stands_in_the_headline_and_all_of_it_in_the_report():
@@ -166,3 +174,35 @@ def test_only_the_page_that_queued_hears_of_a_run(model, clip, monkeypatch):
     run(Apply, model, clip, strangers)
     run(Compute, model, clip, strangers)
     assert server.listeners == set(), "nobody asked, and nobody else is told"
+
+
+def twin(stack, name):
+    """The first increment as another day would have computed it, under another name."""
+    increment = stack.entries[0].increment
+    concept = replace(increment.concept, name=name, synonyms=(increment.concept.name,))
+    return Stack.of([replace(increment, concept=concept)])
+
+
+def test_one_concept_in_two_increments_is_told_with_both_names(model, clip, increments_folder):
+    cat = models.stack(model, clip, "cat")
+    both = cat + twin(cat, "kitten")
+    erasing = host.apply_merged(model, twin(cat, "kitten"), host.Window())
+    for said in (
+        run(StackNode, model, clip, both),
+        run(Apply, model, clip, both),
+        run(Apply, erasing, clip, cat),
+    ):
+        assert said["sepme_state"][0]["headline"] == "'cat' acts twice"
+        assert "'cat' and 'kitten' act twice (both hold 'cat')" in said["sepme_report"][0]
+    assert "exact and merged" in said["sepme_report"][0]
+
+
+def test_windows_that_overlap_are_told_and_the_same_increment_counts_once(model, clip):
+    cat = models.stack(model, clip, "cat")
+    early = host.apply_exact(model, cat, host.Window(0.0, 0.6))
+    late = Apply.execute(early, cat, **APPLY | {"start_percent": 0.5})
+    assert "from 0.5 to 0.6 of the sampling" in late.ui["sepme_report"][0]
+    again = Apply.execute(early, cat, **APPLY)
+    (state,) = again.ui["sepme_state"]
+    assert (state["level"], state["headline"]) == ("note", "'cat' was erased already")
+    assert "counts once" in again.ui["sepme_report"][0]
