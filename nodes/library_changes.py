@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -15,17 +15,22 @@ from ..sepme_core.errors import SepMEError
 from ..sepme_core.safetensors_file import write_atomically
 from . import files
 from .file_names import refusal, shortened, tidy
-from .listing import ENDING, PICTURES, TRASH, is_apart, is_twin
+from .listing import ENDING, PICTURES, is_apart, is_twin
 
 __all__ = [
     "MOST_BYTES",
     "LibraryError",
+    "changing",
+    "is_there",
     "keep_thumbnail",
     "locate",
     "locate_own",
+    "move",
+    "parts_of",
+    "refuse_links",
     "rename",
-    "throw_away",
     "thumbnail_of",
+    "with_pictures",
 ]
 
 MOST_BYTES = 8 * 2**20
@@ -52,10 +57,10 @@ def locate(roots: Sequence[Path], file: str) -> tuple[Path, Path]:
     Raises:
         LibraryError: the name leads out of the folder, or nothing has it.
     """
-    parts = _parts(file)
+    parts = parts_of(file)
     for root in roots:
         path = root.joinpath(*parts)
-        if _is_there(path):
+        if is_there(path):
             if is_apart(root, parts[0]):
                 raise LibraryError(f"{file!r} is not in the library.", 403)
             return root, path
@@ -71,11 +76,11 @@ def locate_own(roots: Sequence[Path], file: str) -> tuple[Path, Path]:
         LibraryError: as for `locate`; also for a link, or what lies in a linked folder.
     """
     root, path = locate(roots, file)
-    _refuse_links(root, path)
+    refuse_links(root, path)
     return root, path
 
 
-def _parts(file: str) -> tuple[str, ...]:
+def parts_of(file: str) -> tuple[str, ...]:
     """A listed file's folders and name.
 
     Raises:
@@ -91,7 +96,7 @@ def _parts(file: str) -> tuple[str, ...]:
     return parts
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Also links that lead nowhere; a name that is too long for the system has no file."""
     try:
         return path.is_symlink() or path.is_file()
@@ -99,7 +104,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _refuse_links(root: Path, path: Path) -> None:
+def refuse_links(root: Path, path: Path) -> None:
     """A link may lead anywhere, and moving it would be moving something else."""
     inside = path.relative_to(root)
     if path.resolve() != root.resolve() / inside:
@@ -110,21 +115,27 @@ def _refuse_links(root: Path, path: Path) -> None:
         )
 
 
-def thumbnail_of(path: Path) -> Path | None:
-    """The picture beside a file; a link counts if it leads to one."""
+def thumbnail_of(roots: Sequence[Path], file: str) -> Path | None:
+    """The picture beside a listed file; a link counts if it leads to one.
+
+    Raises:
+        LibraryError: see `locate`.
+    """
+    _, path = locate(roots, file)
     pictures = (path.with_suffix(ending) for ending in PICTURES)
     found = next((p for p in pictures if p.is_file()), None)
     return found if found and found.resolve().suffix.lower() in PICTURES else None
 
 
-def keep_thumbnail(path: Path, data: bytes) -> None:
+def keep_thumbnail(roots: Sequence[Path], file: str, data: bytes) -> None:
     """Stores a picture beside a file, drawn anew in a modest size: only pixels are taken over.
 
     Raises:
-        LibraryError: too many pixels, or no picture.
+        LibraryError: see `locate_own`; too many pixels, or no picture.
     """
     small = _small(data)
-    with _changing(path):
+    _, path = locate_own(roots, file)
+    with changing(path):
         write_atomically(path.with_suffix(PICTURES[0]), small)
 
 
@@ -163,45 +174,42 @@ def rename(roots: Sequence[Path], file: str, name: str) -> str:
         )
     target = path.with_name(tidy(name) + ENDING)
     new = target.relative_to(root).as_posix()
-    moves = _with_pictures(path, target)
+    moves = with_pictures(path, target)
     for old, moved in [*moves, *((path, other / new) for other in roots)]:
-        if moved.exists() and not moved.samefile(old):
+        if os.path.lexists(moved) and not (moved.exists() and moved.samefile(old)):
             raise LibraryError(f"{moved.name!r} exists already. Choose another name.", 409)
-    _move(moves)
+    move(moves)
     return new
 
 
-def throw_away(roots: Sequence[Path], file: str) -> str:
-    """Moves a file and its thumbnail to the trash folder; where it is now."""
-    root, path = locate_own(roots, file)
-    trash = root / TRASH
-    target = trash / path.relative_to(root)
-    if target.parent.resolve() != root.resolve() / target.parent.relative_to(root):
-        raise LibraryError(f"The folder {TRASH!r} is a link. Remove the link first.", 403)
-    number = 1
-    while any(moved.exists() for _, moved in _with_pictures(path, target)):
-        number += 1
-        target = target.with_name(f"{path.stem} ({number}){ENDING}")
-    with _changing(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    _move(_with_pictures(path, target))
-    return target.relative_to(root).as_posix()
-
-
-def _with_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
+def with_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
     """What is moved, and where to: the file first."""
     pictures = [(path.with_suffix(e), target.with_suffix(e)) for e in PICTURES]
     return [(path, target), *((old, new) for old, new in pictures if os.path.lexists(old))]
 
 
-def _move(moves: Sequence[tuple[Path, Path]]) -> None:
-    for old, new in moves:
-        with _changing(old):
-            os.replace(old, new)
+def move(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Moves all of them or none; nothing may be in the way.
+
+    Raises:
+        LibraryError: the file system refuses one of them.
+    """
+    done: list[tuple[Path, Path]] = []
+    try:
+        for old, new in moves:
+            with changing(old):
+                os.replace(old, new)
+            done.append((old, new))
+    except LibraryError:
+        for old, new in reversed(done):
+            with suppress(OSError):
+                os.replace(new, old)
+        raise
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[None]:
+def changing(path: Path) -> Iterator[None]:
+    """Around a change to a file: what the file system refuses becomes a LibraryError."""
     try:
         yield
     except OSError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from ..sepme_core.errors import IncrementFileError, SepMEError
-from . import files, library_changes
+from . import files, library_changes, trash
 from .last_run import known_rows
 from .library import list_library
 from .library_changes import MOST_BYTES, LibraryError
@@ -19,6 +20,8 @@ __all__ = ["register_routes"]
 PATH = "/sepme/library"
 VERSION = 1
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_CHANGING = threading.Lock()
+"""One change at a time: between looking whether a name is taken and taking it."""
 
 
 def register_routes(routes: web.RouteTableDef) -> None:
@@ -32,6 +35,8 @@ def register_routes(routes: web.RouteTableDef) -> None:
         ("POST", f"{PATH}/thumbnail", _keep_thumbnail),
         ("POST", f"{PATH}/rename", _rename),
         ("POST", f"{PATH}/delete", _delete),
+        ("GET", f"{PATH}/trash", _trash),
+        ("POST", f"{PATH}/restore", _restore),
         ("POST", "/sepme/eraser", _eraser),
     ):
         routes.route(method, path)(_explaining(handler))
@@ -49,36 +54,53 @@ def _explaining(handler: Handler) -> Handler:
             return web.json_response({"error": str(error)}, status=404)
         except SepMEError as error:
             return web.json_response({"error": str(error)}, status=400)
+        except OSError as error:
+            told = f"The file system refuses: {error.strerror or error}. Check the folder."
+            return web.json_response({"error": told}, status=403)
 
     return explained
 
 
+async def _apart(work: Callable[..., Any], *given: Any) -> Any:
+    """Works on files beside the event loop: a disk may be slow, or asleep."""
+    return await asyncio.to_thread(work, files.roots(), *given)
+
+
+async def _change(work: Callable[..., Any], *given: Any) -> Any:
+    """As `_apart`, one after the other."""
+
+    def alone(*args: Any) -> Any:
+        with _CHANGING:
+            return work(*args)
+
+    return await _apart(alone, *given)
+
+
 async def _list(_: web.Request) -> web.Response:
-    roots = files.roots()
-    found = await asyncio.to_thread(list_library, roots)
-    writable = any(map(files.writable, roots))
-    return web.json_response({"version": VERSION, "files": found, "writable": writable})
+    found = await _apart(list_library)
+    can_write = await _apart(lambda roots: any(map(files.writable, roots)))
+    return web.json_response({"version": VERSION, "files": found, "writable": can_write})
 
 
 async def _hash(request: web.Request) -> web.Response:
     file = _file(request.query)
-    library_changes.locate(files.roots(), file)
+    await _apart(library_changes.locate, file)
     return web.json_response(
         {"file": file, "sha256": await asyncio.to_thread(files.file_hash, file)}
     )
 
 
 async def _thumbnail(request: web.Request) -> web.StreamResponse:
-    _, path = library_changes.locate(files.roots(), _file(request.query))
-    picture = library_changes.thumbnail_of(path)
+    picture = await _apart(library_changes.thumbnail_of, _file(request.query))
     if picture is None:
         raise LibraryError("There is no picture for this file.", 404)
-    return web.FileResponse(picture, headers={"X-Content-Type-Options": "nosniff"})
+    told = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}  # it may be another
+    return web.FileResponse(picture, headers=told)
 
 
 async def _keep_thumbnail(request: web.Request) -> web.Response:
     file = _file(request.query)
-    _, path = library_changes.locate_own(files.roots(), file)
+    await _apart(library_changes.locate_own, file)
     if not request.content_type.startswith("image/"):  # no other site's page can send that
         raise LibraryError(f"Got {request.content_type}, expected a picture.", 415)
     data = bytearray()
@@ -86,19 +108,27 @@ async def _keep_thumbnail(request: web.Request) -> web.Response:
         data += part
         if len(data) > MOST_BYTES:
             raise LibraryError(f"The picture is too large, expected up to {MOST_BYTES} bytes.", 413)
-    await asyncio.to_thread(library_changes.keep_thumbnail, path, bytes(data))
+    await _change(library_changes.keep_thumbnail, file, bytes(data))
     return await _entry(file)
 
 
 async def _rename(request: web.Request) -> web.Response:
     given = await _json(request)
-    new = library_changes.rename(files.roots(), _file(given), _text(given, "name"))
-    return await _entry(new)
+    return await _entry(await _change(library_changes.rename, _file(given), _text(given, "name")))
 
 
 async def _delete(request: web.Request) -> web.Response:
     given = await _json(request)
-    return web.json_response({"trash": library_changes.throw_away(files.roots(), _file(given))})
+    return web.json_response({"trash": await _change(trash.throw_away, _file(given))})
+
+
+async def _trash(_: web.Request) -> web.Response:
+    return web.json_response({"version": VERSION, "files": await _apart(trash.list_trash)})
+
+
+async def _restore(request: web.Request) -> web.Response:
+    given = await _json(request)
+    return await _entry(await _change(trash.restore, _text(given, "trash")))
 
 
 async def _eraser(request: web.Request) -> web.Response:
@@ -108,8 +138,10 @@ async def _eraser(request: web.Request) -> web.Response:
 
 
 async def _entry(file: str) -> web.Response:
-    found = await asyncio.to_thread(list_library, files.roots())
-    return web.json_response(next(entry for entry in found if entry["file"] == file))
+    found = {entry["file"]: entry for entry in await _apart(list_library)}
+    if file not in found:
+        raise LibraryError(f"{file!r} has just been moved by somebody else. Refresh.", 404)
+    return web.json_response(found[file])
 
 
 async def _json(request: web.Request) -> Any:

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import os
+import sys
+import threading
 from io import BytesIO
 
 import folder_paths
@@ -179,6 +181,9 @@ def test_the_first_of_several_folders_has_precedence_as_in_the_host(folder, tmp_
     assert (tmp_path / "trash" / "tulip.safetensors").exists()
 
 
+PNG = {"Content-Type": "image/png"}
+
+
 def keep_picture(file, data, kind="image/png"):
     return ask(
         "POST",
@@ -289,12 +294,162 @@ def test_deleting_moves_to_the_trash_and_keeps_what_is_there(folder):
         assert list(listed()) == ["cat.safetensors"]
     kept = everything(folder / "trash" / "styles")
     assert sorted(name for name in kept if name.endswith(".safetensors")) == [
-        "dog (2).safetensors",
-        "dog (3).safetensors",
+        "dog (deleted 2).safetensors",
+        "dog (deleted 3).safetensors",
         "dog.safetensors",
     ]
-    assert kept["dog (3).webp"] == b"3"
+    assert kept["dog (deleted 3).webp"] == b"3"
     assert files.list_increments() == ["cat.safetensors"]
+
+
+def thrown_away():
+    status, body = ask("GET", "/sepme/library/trash")
+    assert (status, body["version"]) == (200, 1)
+    return {entry["trash"]: entry for entry in body["files"]}
+
+
+def restore(trash):
+    return ask("POST", "/sepme/library/restore", json={"trash": trash})
+
+
+def test_what_was_deleted_can_be_restored_with_its_picture(folder):
+    (folder / "styles" / "dog.jpg").write_bytes(picture(kind="JPEG"))
+    before = everything(folder)
+    (deleted,) = delete("styles/dog.safetensors")
+    stat = (folder / deleted).stat()
+    assert thrown_away()[deleted] == {
+        "trash": "trash/styles/dog.safetensors",
+        "file": "styles/dog.safetensors",
+        "modified": stat.st_mtime,
+        "size": stat.st_size,
+    }
+    (folder / "styles").rmdir()
+    status, entry = restore(deleted)
+    assert (status, entry["file"], entry["concept"]) == (200, "styles/dog.safetensors", "dog")
+    assert entry["thumbnail"] is True
+    assert everything(folder) == before
+    assert deleted not in thrown_away()
+    assert "styles/dog.safetensors" in files.list_increments()
+    assert restore(deleted)[0] == 404
+
+
+def delete(*names):
+    return [ask("POST", "/sepme/library/delete", json={"file": n})[1]["trash"] for n in names]
+
+
+def test_restoring_never_replaces_anything(folder):
+    (first,) = delete("cat.safetensors")
+    write(folder, "cat", value=2.0)
+    (second,) = delete("cat.safetensors")
+    assert first != second
+    assert {thrown_away()[t]["file"] for t in (first, second)} == {"cat.safetensors"}
+    write(folder, "cat", value=3.0)
+    (folder / "cat.webp").write_bytes(b"somebody's picture")
+    before = everything(folder)
+    for deleted in (first, second):
+        status, body = restore(deleted)
+        assert (status, "Rename or delete that one first" in body["error"]) == (409, True)
+    os.rename(folder / "cat.safetensors", folder / "tiger.safetensors")
+    (folder / "cat.png").write_bytes(b"a picture of nobody, not in the way")
+    (folder / second).with_suffix(".webp").write_bytes(b"its picture")
+    assert restore(second)[0] == 409, "a picture of that name is kept as well"
+    (folder / "cat.webp").unlink()
+    assert restore(second)[0] == 200
+    after = everything(folder)
+    assert after["cat.safetensors"] == to_bytes(increment("cat", 2.0))
+    assert after["cat.webp"] == b"its picture"
+    assert after["tiger.safetensors"] == before["cat.safetensors"]
+
+
+def test_a_name_that_another_folder_has_is_taken(folder, tmp_path, monkeypatch):
+    paths, kinds = folder_paths.folder_names_and_paths["sepme"]
+    (deleted,) = delete("cat.safetensors")
+    write(tmp_path, "cat", value=2.0)
+    write(tmp_path, "trash/rose")
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "sepme", ([*paths, str(tmp_path)], kinds)
+    )
+    assert restore(deleted)[0] == 409
+    assert restore("trash/rose.safetensors")[0] == 200
+    assert (tmp_path / "rose.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "trash",
+    ["cat.safetensors", "trash", "trash/", "trash/../cat.safetensors", "trash/no.safetensors"]
+    + ["/etc/passwd", "cache/kept.safetensors", "../trash/old.safetensors", 3, None, "trash/a.webp"]
+    + [
+        "trash/" + "a" * 300 + ".safetensors",
+        "trash/link.safetensors",
+        "trash/in/secret.safetensors",
+    ],
+)
+def test_only_what_is_in_the_trash_is_restored(folder, outside, trash):
+    (folder / "trash" / "link.safetensors").symlink_to(outside)
+    (folder / "trash" / "in").symlink_to(outside.parent)
+    before = everything(folder.parent)
+    status, body = restore(trash)
+    assert status in (400, 403, 404)
+    assert body["error"]
+    assert everything(folder.parent) == before
+    assert list(thrown_away()) == ["trash/old.safetensors"]
+    assert restore("trash/old.safetensors")[0] == 200
+
+
+def test_a_picture_that_cannot_be_moved_leaves_the_file_where_it_was(folder, monkeypatch):
+    (folder / "cat.webp").write_bytes(b"the cat's")
+    before = everything(folder)
+    move = os.replace
+
+    def refuse(old, new):
+        if str(old).endswith(".webp"):
+            raise PermissionError(13, "Permission denied")
+        move(old, new)
+
+    monkeypatch.setattr(library_changes.os, "replace", refuse)
+    status, body = ask("POST", "/sepme/library/delete", json={"file": "cat.safetensors"})
+    assert (status, "Permission denied" in body["error"]) == (403, True)
+    assert everything(folder) == before
+
+
+WATCHED = []  # where files were worked on, while a test looks
+
+
+def watch(event, given):
+    if WATCHED and event in ("open", "os.rename", "os.scandir", "os.mkdir", "os.listdir"):
+        WATCHED.append((threading.current_thread(), event, str(given[0])))
+
+
+sys.addaudithook(watch)
+
+
+def test_no_request_works_on_files_in_the_event_loop(folder, monkeypatch):
+    status = os.stat
+
+    def stat(path, **given):
+        WATCHED.append((threading.current_thread(), "os.stat", str(path)))
+        return status(path, **given)
+
+    file = {"file": "cat.safetensors"}
+    (folder / "cat.webp").write_bytes(picture(kind="WEBP"))
+    monkeypatch.setattr(os, "stat", stat)
+    asked = [
+        ("GET", "", {}),
+        ("GET", "/hash", {"params": file}),
+        ("GET", "/thumbnail", {"params": file}),
+        ("POST", "/thumbnail", {"params": file, "data": picture(), "headers": PNG}),
+        ("POST", "/rename", {"json": file | {"name": "tiger"}}),
+        ("POST", "/delete", {"json": {"file": "tiger.safetensors"}}),
+        ("GET", "/trash", {}),
+        ("POST", "/restore", {"json": {"trash": "trash/tiger.safetensors"}}),
+    ]
+    for method, path, given in asked:
+        WATCHED[:] = [(None, "start", "")]
+        assert ask(method, f"/sepme/library{path}", **given)[0] == 200
+        seen = [(t, e) for t, e, name in WATCHED if name.startswith(str(folder))]
+        WATCHED.clear()
+        assert seen, "it worked on files"
+        assert not [e for t, e in seen if t is threading.main_thread()], path
 
 
 STRANGE = ["../secret.safetensors", "/etc/passwd", "styles/../../secret.safetensors", "", "."]
