@@ -74,15 +74,20 @@ function look() {
   const stacks = all.some(([, made]) => made instanceof StackPanel);
   if (stacks) library.listen(redrawStacks);
   else library.forget(redrawStacks);
-  for (const [node, made] of all) {
-    const { panel } = made;
-    const seen = `${panel.minHeight} ${panel.compact} ${presets.stamp} ${made.seen}`;
-    if (panel.element.dataset.seen === seen || !panel.element.isConnected) continue;
-    panel.element.dataset.seen = seen;
-    if (made instanceof EraserPanel) made.changed();
-    panel.refresh();
-    fit(node);
-  }
+  for (const [node, made] of all) lookAt(node, made);
+}
+
+function lookAt(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ made) {
+  const { panel } = made;
+  const { dataset, isConnected } = panel.element;
+  const seen = `${panel.minHeight} ${panel.compact} ${presets.stamp} ${made.seen}`;
+  if (dataset.seen === seen || !isConnected) return;
+  const [height, compact] = [Number(dataset.height), dataset.compact];
+  if (made instanceof EraserPanel) made.changed();
+  panel.refresh();
+  Object.assign(dataset, { seen, height: panel.minHeight, compact: panel.compact });
+  if (compact === "false" && panel.compact) node.setSize([node.size[0], node.size[1] - height + panel.minHeight]);
+  fit(node);
 }
 
 function redrawStacks() {

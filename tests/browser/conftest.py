@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from torchvision.transforms.functional import to_pil_image
 
 from demo import assemble
+from demo.pictures import training_pictures
+from demo.vocabulary import OBJECTS
 from launch import cache, chromium, comfyui
 from launch.page import ComfyPage, comfy_page
 from launch.server import Server
@@ -48,6 +52,21 @@ def shelf(server: Server) -> list[str]:
         }
     )
     return [f"shelf/{name}.safetensors" for name in ("cat", "dog", "rocket")]
+
+
+@pytest.fixture
+def lent(shelf: list[str], base_directory: Path) -> Iterator[Path]:
+    """The three increments in a folder of this test's own, with pictures beside them."""
+    library = base_directory / "models" / "sepme"
+    folder = library / "lent"
+    folder.mkdir()
+    pictures, objects, _ = training_pictures()
+    for file in shelf:
+        path = shutil.copy(library / file, folder)
+        number = objects.tolist().index(OBJECTS.index(folder.joinpath(path).stem))
+        to_pil_image(pictures[number]).save(folder.joinpath(path).with_suffix(".webp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

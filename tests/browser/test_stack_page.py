@@ -5,10 +5,7 @@ import shutil
 
 import pytest
 from playwright.sync_api import expect
-from torchvision.transforms.functional import to_pil_image
 
-from demo.pictures import training_pictures
-from demo.vocabulary import OBJECTS
 from launch import cache
 from tests.browser.graphs import (
     LABELS,
@@ -34,21 +31,6 @@ WATCH = """() => {
 }"""
 BUSY = "const end = performance.now() + 300; while (performance.now() < end);"
 MOST_MILLISECONDS = 200
-
-
-@pytest.fixture
-def lent(shelf, base_directory):
-    """The three increments in a folder of this test's own, with pictures beside them."""
-    library = base_directory / "models" / "sepme"
-    folder = library / "lent"
-    folder.mkdir()
-    pictures, objects, _ = training_pictures()
-    for file in shelf:
-        path = shutil.copy(library / file, folder)
-        number = objects.tolist().index(OBJECTS.index(folder.joinpath(path).stem))
-        to_pil_image(pictures[number]).save(folder.joinpath(path).with_suffix(".webp"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def settings(page):

@@ -46,7 +46,7 @@ export function libraryCard(/** @type {Doing} */ doing) {
     facts.textContent = facts.title = entry.problem || described(entry);
     element.classList.toggle("sepme-has-problem", Boolean(entry.problem));
     add.disabled = Boolean(entry.problem);
-    rename.disabled = remove.disabled = image.disabled = !doing.writable();
+    rename.disabled = remove.disabled = image.disabled = entry.linked === true || !doing.writable();
   };
   return { element, draw };
 }

@@ -13,7 +13,8 @@
  * @property {number} modified in seconds since 1970
  * @property {{exact: number, linear: number, prompt: string} | null} leak
  * @property {boolean} thumbnail
- * @property {string | number} [picture] another one whenever the picture beside it is
+ * @property {string | number | null} [picture] another one whenever the picture beside it is
+ * @property {boolean} [linked] whether it lies elsewhere, and is changed only there
  * @property {string} problem why the file cannot be used; empty when it can
  */
 import { ask } from "./ask.js";
@@ -114,8 +115,8 @@ export class LibraryClient {
   }
 
   /** Address of a file's picture. */
-  picture(/** @type {Entry} */ { file, modified, picture = modified }) {
-    return this.api.apiURL(`${PATH}/thumbnail?file=${encodeURIComponent(file)}&t=${encodeURIComponent(picture)}`);
+  picture(/** @type {Entry} */ { file, modified, picture }) {
+    return this.api.apiURL(`${PATH}/thumbnail?file=${encodeURIComponent(file)}&t=${encodeURIComponent(picture ?? modified)}`);
   }
 
   /** Puts a picture beside a file. */
