@@ -23,11 +23,14 @@ __all__ = [
     "read_file_rows",
     "refuse_bad",
     "row_remarks",
+    "row_stamp",
     "rows_report",
 ]
 
 BAD = ("missing", "corrupt", "mismatch", "refused")
 """States of rows that would silently not be erased if they were left out."""
+HARMLESS = ("computed", "moved")
+"""States of rows that do what was meant, by another way."""
 _MOST = 20  # rows named in an error
 _N_NAMED = 5
 
@@ -37,8 +40,8 @@ class LoadedRow:
     """A row and what was found.
 
     Args:
-        state: ready, off, one of `BAD`, or what to be warned of: computed, replaced, doubled,
-            leaking.
+        state: ready, off, one of `BAD`, or what to be warned of: computed, moved, replaced,
+            doubled, leaking.
         text: for a person; empty when all is well.
     """
 
@@ -108,28 +111,57 @@ def load_rows(
     return _compare_concepts(_compare_origins(loaded, others), others)
 
 
+def row_stamp(row: Row) -> str:
+    """Changes when the file does that a row would load."""
+    stamp = files.file_stamp(row.key)
+    if stamp != "missing" or not row.sha256:
+        return stamp
+    return files.file_stamp(files.find_increment(row.sha256, row.key))
+
+
 def _open(row: Row, known: set[str]) -> LoadedRow:
     if not row.on:
         return LoadedRow(row, "off")
-    if row.key not in known:
-        return LoadedRow(
-            row,
-            "missing",
-            f"It is not in models/{files.FOLDER}. Put the file there, switch the row off, or have "
-            "it computed again: connect model, clip, and SepME Concepts with the line "
-            f"{concept_line(row)!r} to this node.",
-        )
+    if row.key in known:
+        return _loaded(row, row.key)
+    place = files.find_increment(row.sha256, row.key) if row.sha256 else ""
+    if place:
+        return _loaded(row, place)
+    return LoadedRow(
+        row,
+        "missing",
+        f"It is not in models/{files.FOLDER}. Put the file there, switch the row off, or have it "
+        "computed again: connect model, clip, and SepME Concepts with the line "
+        f"{concept_line(row)!r} to this node.",
+    )
+
+
+def _loaded(row: Row, place: str) -> LoadedRow:
+    """A row with the increment of the file that is there, or that was found for it."""
     try:
-        increment, found = files.load_hashed(row.key)
+        increment, found = files.load_hashed(place)
     except (IncrementFileError, OSError) as error:
         return LoadedRow(row, "corrupt", str(error))
     loaded = LoadedRow(row, "ready", "", increment)
-    if row.sha256 in ("", found):
-        return loaded
-    return loaded.but(
-        "replaced",
+    if row.sha256 not in ("", found):
+        return loaded.but("replaced", _replaced(row, found))
+    if place != row.key:
+        return loaded.but(
+            "moved",
+            f"It is not in its place any more; {place!r}, which is the same to the bit, was loaded "
+            "instead. Let the row name that file.",
+        )
+    return loaded
+
+
+def _replaced(row: Row, found: str) -> str:
+    right = files.find_increment(row.sha256, row.key)
+    todo = "Get the right file, or choose this one anew."
+    if right:
+        todo = f"The right one is here as {right!r}: choose that, or this one anew."
+    return (
         f"It is another file than the workflow was saved with (sha256 {found[:12]}…, expected "
-        f"{row.sha256[:12]}…): pictures may differ. Get the right file, or choose this one anew.",
+        f"{row.sha256[:12]}…): pictures may differ. {todo}"
     )
 
 
@@ -209,9 +241,9 @@ def rows_report(loaded: Sequence[LoadedRow]) -> str:
 def row_remarks(loaded: Sequence[LoadedRow]) -> list[Remark]:
     """What to look at in the report, most serious first."""
     told = [row for row in loaded if row.state not in ("ready", "off")]
-    worst_first = sorted(told, key=lambda row: row.state == "computed")
+    worst_first = sorted(told, key=lambda row: row.state in HARMLESS)
     return [
-        Remark(f"{row.row.key}: {row.state}", "", "note" if row.state == "computed" else "warning")
+        Remark(f"{row.row.key}: {row.state}", "", "note" if row.state in HARMLESS else "warning")
         for row in worst_first
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..sepme_core.concepts import name_key
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment
 from ..sepme_core.increment_file import read_hashed, read_label
-from . import host
+from . import hashes, host
 from .file_names import check_folder, file_stem, shortened, tidy
 from .listing import CACHE, ENDING, NO_INCREMENTS, TRASH, walk
 
@@ -25,6 +24,7 @@ __all__ = [
     "cache_folder",
     "file_hash",
     "file_stamp",
+    "find_increment",
     "folder_stamp",
     "forget_list",
     "list_increments",
@@ -49,7 +49,21 @@ def register_folder() -> None:
 
 def list_increments() -> list[str]:
     """Names of all increment files, relative to the folder; not what is cached or thrown away."""
-    return sorted({found.name for root in roots() for found in walk(root) if found.there})
+    return sorted(_listed())
+
+
+def find_increment(sha256: str, name: str = "") -> str:
+    """The name under which a file of that hash is listed; empty when there is none.
+
+    Args:
+        name: what it was called, which is where to look first.
+    """
+    return hashes.find(sha256, _listed(), name)
+
+
+def _listed() -> dict[str, Path]:
+    found = (found for root in reversed(roots()) for found in walk(root) if found.there)
+    return {listed.name: Path(listed.entry.path) for listed in found}
 
 
 def forget_list() -> None:
@@ -84,14 +98,14 @@ def load_hashed(name: str) -> tuple[Increment, str]:
 
 def file_hash(name: str) -> str:
     """SHA-256 of a file's bytes, in hex: the same on every machine."""
-    return hashlib.sha256(_existing(name).read_bytes()).hexdigest()
+    return hashes.hash_of(_existing(name))
 
 
 def saved(path: Path) -> dict[str, str]:
     """What a row needs to know of a file that has just been written: its name and hash."""
     root = next(root for root in roots() if path.is_relative_to(root))
     name = path.relative_to(root).as_posix()
-    return {"file": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"file": name, "sha256": hashes.hash_of(path)}
 
 
 def file_stamp(name: str) -> str:

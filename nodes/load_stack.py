@@ -12,7 +12,7 @@ from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
 from . import files, host
 from .common import ConceptsType, StackType, schema
-from .file_rows import load_rows, read_file_rows, refuse_bad, row_remarks, rows_report
+from .file_rows import load_rows, read_file_rows, refuse_bad, row_remarks, row_stamp, rows_report
 from .remarks import on_stack
 from .restoring import restored
 from .telling import counted, told, warn
@@ -81,7 +81,7 @@ class LoadStack(io.ComfyNode):
         """Runs again when a file of a row that is on changed on disk."""
         if rows is None:  # linked: not known yet
             return files.all_stamps()
-        return "\n".join(files.file_stamp(r.key) for r in read_file_rows(rows) if r.on)
+        return "\n".join(row_stamp(row) for row in read_file_rows(rows) if row.on)
 
     @classmethod
     def execute(  # noqa: PLR0913

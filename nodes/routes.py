@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from ..sepme_core.errors import IncrementFileError, SepMEError
 from . import files, library_changes, trash
+from .file_names import shortened
 from .last_run import known_rows
 from .library import list_library
 from .library_changes import MOST_BYTES, LibraryError
@@ -31,6 +33,7 @@ def register_routes(routes: web.RouteTableDef) -> None:
     for method, path, handler in (
         ("GET", PATH, _list),
         ("GET", f"{PATH}/hash", _hash),
+        ("GET", f"{PATH}/find", _find),
         ("GET", f"{PATH}/thumbnail", _thumbnail),
         ("POST", f"{PATH}/thumbnail", _keep_thumbnail),
         ("POST", f"{PATH}/rename", _rename),
@@ -88,6 +91,16 @@ async def _hash(request: web.Request) -> web.Response:
     return web.json_response(
         {"file": file, "sha256": await asyncio.to_thread(files.file_hash, file)}
     )
+
+
+async def _find(request: web.Request) -> web.Response:
+    sha256 = _text(request.query, "sha256").casefold()
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise LibraryError(f"{shortened(sha256)!r} is no SHA-256, expected 64 digits in hex.")
+    file = await asyncio.to_thread(files.find_increment, sha256)
+    if not file:
+        raise LibraryError(f"No file in models/{files.FOLDER} has that hash.", 404)
+    return web.json_response({"file": file})
 
 
 async def _thumbnail(request: web.Request) -> web.StreamResponse:

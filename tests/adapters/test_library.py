@@ -14,7 +14,7 @@ import torch
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
-from sepme_pack.nodes import files, library, library_changes, preserve
+from sepme_pack.nodes import files, hashes, library, library_changes, preserve
 from sepme_pack.nodes.routes import register_routes
 from sepme_pack.nodes.stacks import Load, Save
 from sepme_pack.sepme_core.concepts import Concept
@@ -179,6 +179,35 @@ def test_the_first_of_several_folders_has_precedence_as_in_the_host(folder, tmp_
     assert (tmp_path / "tulip.safetensors").exists()
     assert ask("POST", "/sepme/library/delete", json={"file": "tulip.safetensors"})[0] == 200
     assert (tmp_path / "trash" / "tulip.safetensors").exists()
+
+
+def test_a_file_is_found_by_its_hash_wherever_it_is(folder, outside, monkeypatch):
+    def find(sha256):
+        return ask("GET", "/sepme/library/find", params={"sha256": sha256})
+
+    digest = hashlib.sha256((folder / "styles" / "dog.safetensors").read_bytes()).hexdigest()
+    assert find(digest) == find(digest.upper()) == (200, {"file": "styles/dog.safetensors"})
+    os.rename(folder / "styles", folder / "elsewhere")
+    assert find(digest) == (200, {"file": "elsewhere/dog.safetensors"})
+    monkeypatch.setattr(hashes, "_digest", lambda _: pytest.fail("hashed again"))
+    assert find(digest)[0] == 200
+    monkeypatch.undo()
+    write(folder, "elsewhere/dog", value=2.0)
+    assert find(digest)[0] == 404
+    hidden = hashlib.sha256((folder / "trash" / "old.safetensors").read_bytes()).hexdigest()
+    assert find(hidden)[0] == 404
+    (folder / "linked").symlink_to(outside.parent)
+    linked = hashlib.sha256(outside.read_bytes()).hexdigest()
+    assert find(linked) == (200, {"file": "linked/secret.safetensors"})
+    for no_hash in ("", "abc", "g" * 64, "0" * 65, "../cat.safetensors"):
+        assert find(no_hash)[0] == 400
+    assert ask("GET", "/sepme/library/find")[0] == 400
+
+
+def test_a_file_that_is_no_increment_is_not_read_through_for_its_hash(folder):
+    (folder / "big.safetensors").write_bytes(bytes.fromhex("0200000000000000") + b"{}" + bytes(99))
+    digest = hashlib.sha256((folder / "big.safetensors").read_bytes()).hexdigest()
+    assert ask("GET", "/sepme/library/find", params={"sha256": digest})[0] == 404
 
 
 PNG = {"Content-Type": "image/png"}
@@ -431,11 +460,13 @@ def test_no_request_works_on_files_in_the_event_loop(folder, monkeypatch):
         return status(path, **given)
 
     file = {"file": "cat.safetensors"}
+    digest = files.file_hash("cat.safetensors")
     (folder / "cat.webp").write_bytes(picture(kind="WEBP"))
     monkeypatch.setattr(os, "stat", stat)
     asked = [
         ("GET", "", {}),
         ("GET", "/hash", {"params": file}),
+        ("GET", "/find", {"params": {"sha256": digest}}),
         ("GET", "/thumbnail", {"params": file}),
         ("POST", "/thumbnail", {"params": file, "data": picture(), "headers": PNG}),
         ("POST", "/rename", {"json": file | {"name": "tiger"}}),

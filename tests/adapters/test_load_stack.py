@@ -158,6 +158,48 @@ def test_a_replaced_file_is_told_by_its_hash_and_runs_again(saved):
     assert LoadStack.fingerprint_inputs(rows=json.dumps(rows)) != before
 
 
+def hashed(*names):
+    return [
+        {"file": f"{n}.safetensors", "sha256": files.file_hash(f"{n}.safetensors")} for n in names
+    ]
+
+
+def test_a_file_that_was_moved_is_found_by_its_hash(saved):
+    rows = hashed("cat", "dog")
+    before = LoadStack.fingerprint_inputs(rows=json.dumps(rows))
+    (saved / "pets").mkdir()
+    (saved / "cat.safetensors").rename(saved / "pets" / "tiger.safetensors")
+    stack, report = load(rows).result
+    assert stack.names == ("cat", "dog")
+    assert states() == ["moved", "ready"]
+    assert "MOVED: It is not in its place any more; 'pets/tiger.safetensors'" in report
+    assert LoadStack.fingerprint_inputs(rows=json.dumps(rows)) != before
+    with pytest.raises(IncrementFileError, match="row 1, 'cat.safetensors': It is not in models"):
+        load("cat\ndog")  # without a hash any other file could be meant
+
+
+def test_only_the_same_bytes_stand_in_for_a_file(saved):
+    rows = hashed("cat")
+    (saved / "cat.safetensors").unlink()
+    missing = LoadStack.fingerprint_inputs(rows=json.dumps(rows))
+    save(increment("cat", 2.0), folder="mine")
+    with pytest.raises(IncrementFileError, match="It is not in models/sepme"):
+        load(rows)
+    assert LoadStack.fingerprint_inputs(rows=json.dumps(rows)) == missing
+    save(increment("cat"), folder="theirs")
+    assert "'theirs/cat.safetensors'" in load(rows).result[1]
+    assert LoadStack.fingerprint_inputs(rows=json.dumps(rows)) != missing
+
+
+def test_a_row_with_another_file_says_where_the_right_one_is(saved):
+    rows = hashed("cat")
+    (saved / "cat.safetensors").rename(saved / "right.safetensors")
+    save(increment("cat", 2.0))
+    _, report = load(rows).result
+    assert states() == ["replaced"]
+    assert "The right one is here as 'right.safetensors'" in report
+
+
 def test_files_of_rows_that_are_off_may_change_without_running_again(saved):
     before = LoadStack.fingerprint_inputs(rows="cat off\ndog")
     os.utime(saved / "cat.safetensors", (1, 1))
