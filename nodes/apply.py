@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
 from . import host
-from .common import StackType, mode_input, prompts_input, schema
+from .common import StackType, check_choices, mode_input, prompts_input, schema
 from .remarks import on_model, writers_key
 from .telling import counted, told, warn
 
@@ -86,6 +86,7 @@ class Apply(io.ComfyNode):
         off: str,
     ) -> io.NodeOutput:
         """Checks everything, then patches a clone."""
+        check_choices(mode, prompts)
         chosen = stack.without(parse_names(off)).scaled(strength)
         window = host.Window(start_percent, end_percent, positive_only=prompts == "positive")
         apply = host.apply_merged if mode == "merged" else host.apply_exact

@@ -8,10 +8,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..sepme_core.errors import ConceptError
+
 __all__ = [
     "CATEGORY",
     "ConceptsType",
     "StackType",
+    "check_choices",
     "mode_input",
     "prompts_input",
     "schema",
@@ -19,6 +22,8 @@ __all__ = [
 ]
 
 CATEGORY = "SepME"
+MODES = ("exact", "merged")
+PROMPTS = ("both", "positive")
 ConceptsType = io.Custom("SEPME_CONCEPTS")
 StackType = io.Custom("SEPME_STACK")
 
@@ -47,12 +52,23 @@ def schema(
     return io.Schema(category=f"{CATEGORY}/{folder}", inputs=list(inputs), **fields)
 
 
+def check_choices(mode: str, prompts: str = PROMPTS[0]) -> None:
+    """Values of `mode_input` and `prompts_input` that came through a link: the host checks none.
+
+    Raises:
+        ConceptError: says which one cannot be chosen, and what can.
+    """
+    for name, value, options in (("mode", mode, MODES), ("prompts", prompts, PROMPTS)):
+        if value not in options:
+            raise ConceptError(f"{name} is {value!r}, expected {' or '.join(map(repr, options))}.")
+
+
 def mode_input(*, optional: bool = False) -> io.Input:
     """The widget that says how a stack is applied."""
     return io.Combo.Input(
         "mode",
-        options=["exact", "merged"],
-        default="exact",
+        options=list(MODES),
+        default=MODES[0],
         optional=optional,
         tooltip="Exact: weights untouched, protected prompts bit-identical; a model that is saved "
         "or mixed with another behind it draws the concept again. Merged: into the weights, for a "
@@ -64,8 +80,8 @@ def prompts_input(*, optional: bool = False) -> io.Input:
     """The widget that says which of the sampler's two prompts a stack acts on."""
     return io.Combo.Input(
         "prompts",
-        options=["both", "positive"],
-        default="both",
+        options=list(PROMPTS),
+        default=PROMPTS[0],
         optional=optional,
         tooltip="Positive: a negative prompt may still name what is erased (exact mode only).",
     )

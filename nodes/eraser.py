@@ -14,7 +14,7 @@ from ..sepme_core.errors import ConceptError, SepMEError
 from ..sepme_core.increment import Stack
 from . import host
 from . import preserve as lists
-from .common import StackType, mode_input, prompts_input, schema, side_input
+from .common import StackType, check_choices, mode_input, prompts_input, schema, side_input
 from .computing import protecting
 from .concept_rows import (
     ConceptRow,
@@ -175,6 +175,7 @@ class Eraser(io.ComfyNode):
         templates: str = TEMPLATES,  # workflows from before it could be chosen
     ) -> io.NodeOutput:
         """Computes what is on and not known yet, then patches a clone; weights stay as they are."""
+        check_choices(mode, prompts)
         merged, window = mode == "merged", host.Window(positive_only=prompts == "positive")
         if merged and window.positive_only:
             raise ConceptError(

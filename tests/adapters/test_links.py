@@ -8,6 +8,7 @@ import pytest
 from comfy_api.latest import io
 from sepme_pack import comfy_entrypoint
 from sepme_pack.nodes.stacks import Save
+from sepme_pack.sepme_core.errors import ConceptError
 from sepme_pack.sepme_core.increment import Stack
 
 import nodes as host_nodes
@@ -68,3 +69,21 @@ def test_a_linked_file_name_is_loaded(increments_folder, monkeypatch):
     Save.execute(Stack.of([small_increment()]), "", False)
     assert refusals("cat.safetensors") == []
     assert load.fingerprint_inputs(None) != stamp
+
+
+@pytest.mark.parametrize(
+    ("mode", "prompts"), [("Merged", "both"), ("exact", "negative"), (None, "both")]
+)
+def test_a_linked_choice_that_is_none_is_refused_and_never_taken_for_another(
+    model, clip, mode, prompts
+):
+    apply, eraser = (
+        next(node for node in OURS if node.GET_SCHEMA().node_id == f"SepME_{name}")
+        for name in ("Apply", "Eraser")
+    )
+    wrong = f"{mode!r}" if mode != "exact" else f"{prompts!r}"
+    with pytest.raises(ConceptError, match=f"is {wrong}, expected '"):
+        apply.execute(model, Stack(), mode, 1.0, 0.0, 1.0, prompts, "")
+    with pytest.raises(ConceptError, match=f"is {wrong}, expected '"):
+        eraser.execute(model, clip, "cat", mode=mode, prompts=prompts)
+    assert apply.execute(model, Stack(), "merged", 1.0, 0.0, 1.0, "both", "").result
