@@ -6,8 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sepme_core.concepts import parse_names
 from ..sepme_core.increment import Stack
+from ..sepme_core.text_fields import parse_names
 from . import host
 from .common import StackType, check_choices, mode_input, prompts_input, schema
 from .remarks import on_model, writers_key

@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from ..sepme_core.application import check_fits
 from ..sepme_core.certificate import HELD_OUT_TEMPLATES, Certificate, certify
 from ..sepme_core.certificate_report import certificate_report
-from ..sepme_core.concepts import parse_lines
 from ..sepme_core.increment import Stack
+from ..sepme_core.text_fields import parse_lines
 from . import host
 from .certificate_plot import certificate_plot
 from .common import StackType, schema

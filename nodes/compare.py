@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..sepme_core.concepts import parse_lines
 from ..sepme_core.errors import ConceptError
+from ..sepme_core.text_fields import parse_lines
 from . import host
 from .common import schema, side_input
 from .comparison import comparison_plot, comparison_report, draw_pairs

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 from comfy_api.latest import io
 
-from ..sepme_core.concepts import ConceptSet, parse_names
+from ..sepme_core.concepts import ConceptSet
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig, Protection
 from ..sepme_core.erase import Erasure
 from ..sepme_core.increment import Stack
 from ..sepme_core.report import NARROW_MARGIN, report
+from ..sepme_core.text_fields import parse_names
 from . import host
 from .common import ConceptsType, StackType, schema, side_input
 from .computing import compute, protecting

@@ -7,9 +7,8 @@ from comfy_api.latest import io
 from ..sepme_core.concepts import (
     DEFAULT_TEMPLATES,
     ConceptSet,
-    parse_concepts,
-    parse_lines,
 )
+from ..sepme_core.text_fields import parse_concepts, parse_lines, parse_protected, parse_templates
 from . import preserve as lists
 from .common import ConceptsType, schema
 
@@ -98,8 +97,8 @@ class Concepts(io.ComfyNode):
         return io.NodeOutput(
             ConceptSet(
                 parse_concepts(concepts),
-                parse_lines(templates),
-                parse_lines(protected_concepts),
+                parse_templates(templates),
+                parse_protected(protected_concepts),
                 parse_lines(protected_prompts),
                 lists.captions(preserve_list, preserve),
             )

@@ -9,9 +9,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sepme_core.anchors import check_anchors_stay
-from ..sepme_core.concepts import DEFAULT_TEMPLATES, ConceptSet, parse_concepts, parse_lines
+from ..sepme_core.concepts import DEFAULT_TEMPLATES, ConceptSet
 from ..sepme_core.errors import ConceptError, SepMEError
 from ..sepme_core.increment import Stack
+from ..sepme_core.text_fields import parse_concepts, parse_lines, parse_protected, parse_templates
 from . import host
 from . import preserve as lists
 from .common import StackType, check_choices, mode_input, prompts_input, schema, side_input
@@ -139,13 +140,15 @@ class Eraser(io.ComfyNode):
         rows: str | None = None,
         preserve_list: str | None = lists.NONE,
         templates: str | None = "",
+        protected_concepts: str | None = "",
     ) -> bool | str:
         """Refuses text that cannot be read before anything runs; linked text is not known yet."""
         try:
             given = parse_rows(rows or "")
             if concepts is not None:
-                written = parse_lines(templates or "")
-                together = ConceptSet(parse_concepts(concepts), written).concepts
+                written = parse_templates(templates or "")
+                protected = parse_protected(protected_concepts or "")
+                together = ConceptSet(parse_concepts(concepts), written, protected).concepts
                 if rows is not None:
                     _check_anchors(concept_rows(together, given))
         except SepMEError as error:

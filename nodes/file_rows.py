@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment, Stack, StackEntry
 from ..sepme_core.strangers import same_concept, unknown
+from ..sepme_core.text_fields import line_name
 from . import files
 from .rows import Row, parse_rows, row_event
 from .telling import Remark
@@ -90,7 +90,7 @@ def concept_line(row: Row) -> str:
 
 def concept_name(row: Row) -> str:
     """The name of the concept that a row's file erases, as far as it is known."""
-    return re.split(r"\||->", concept_line(row))[0].strip()
+    return line_name(concept_line(row))
 
 
 def load_rows(

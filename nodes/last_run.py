@@ -17,12 +17,11 @@ from typing import Any
 from ..sepme_core.concepts import (
     ConceptSet,
     name_key,
-    parse_concepts,
-    parse_lines,
 )
 from ..sepme_core.config import EraseConfig
 from ..sepme_core.errors import IncrementFileError, SepMEError
 from ..sepme_core.safetensors_file import write_file
+from ..sepme_core.text_fields import parse_concepts, parse_protected, parse_templates
 from . import files
 from . import preserve as lists
 from .concept_rows import ConceptRow
@@ -65,8 +64,8 @@ class Task:
         """
         together = ConceptSet(
             tuple(sorted(parse_concepts(concepts), key=lambda c: name_key(c.name))),
-            parse_lines(templates),
-            parse_lines(protected_concepts),
+            parse_templates(templates),
+            parse_protected(protected_concepts),
             preserve=lists.captions(preserve_list, preserve),
         )
         return cls(together, EraseConfig(method=method), resolution)

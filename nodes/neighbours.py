@@ -11,9 +11,10 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..sepme_core.concepts import Concept, ConceptSet, parse_concepts
+from ..sepme_core.concepts import Concept, ConceptSet
 from ..sepme_core.errors import SepMEError
 from ..sepme_core.neighbours import Neighbour, name_vectors, neighbours
+from ..sepme_core.text_fields import parse_concepts
 from . import host
 from .common import schema
 

@@ -12,19 +12,23 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from ..sepme_core.errors import ConceptError
+from ..sepme_core.spelling import is_quoted, listed_lines, plain_signs
 from .file_names import shortened
 
 __all__ = ["VERSION", "Row", "parse_rows", "row_event"]
 
 VERSION = 1
 STRONGEST = 4.0
-_LONGEST = 40  # letters of a number; more are no strength, and cost time
-_NUMBER = r"-?(?:\d+(?:\.\d*)?|\.\d+)"  # in one way only, so that it is read in one go
-_PART = re.compile(rf"(?:({_NUMBER})-)?({_NUMBER})")
-_QUOTED = re.compile(r'"([^"]+)"(?=\s|$)')
+_LONGEST = 40  # letters of a number; more are no strength
+_FILE = ".safetensors"
+_NUMBER = r"-?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)"  # in one way only, so that it is read in one go
+_OPTION = re.compile(
+    rf"on|off|(?P<strength>{_NUMBER})|(?P<start>{_NUMBER})-(?P<end>{_NUMBER})", re.IGNORECASE
+)
 _KEYS = {
     **dict.fromkeys(("increment", "name", "concept", "file"), "key"),
     **dict.fromkeys(("enabled", "on"), "on"),
@@ -119,13 +123,10 @@ def parse_rows(text: str) -> tuple[Row, ...]:
     Raises:
         ConceptError: says which row or line cannot be read, and what was expected.
     """
-    if text.lstrip()[:1] in ("{", "["):
-        return _of_json(text)
-    return tuple(
-        _of_line(line.strip(), number)
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.strip().startswith("#")
-    )
+    if text.removeprefix("\ufeff").lstrip()[:1] in ("{", "["):
+        return _of_json(text.removeprefix("\ufeff"))
+    lines = listed_lines(text, numbered=_FILE not in text.casefold())
+    return tuple(_of_line(line, number) for number, line in lines)
 
 
 def _of_json(text: str) -> tuple[Row, ...]:
@@ -181,41 +182,35 @@ def _row(key: str | None, value: Any, number: int) -> Row:
 
 
 def _of_line(line: str, number: int) -> Row:
-    """A row from its name and the options behind it."""
-    words = list(re.finditer(r"\S+", line))
-    n_options = 0
-    for word in reversed(words[1:]):  # the first one is the name, whatever it looks like
-        if not _is_option(word[0]):
-            break
-        n_options += 1
-    _check_last(words[-1 - n_options][0], number)
-    options = [word[0].casefold() for word in words[len(words) - n_options :]]
-    name = line[: words[-1 - n_options].end()]
-    quoted = _QUOTED.fullmatch(name)
-    given: dict[str, Any] = {"key": quoted[1] if quoted else name}
-    for option in options:
-        part = _PART.fullmatch(option)
-        if part is None:
-            given["on"] = option == "on"
-        elif part[1] is None:
-            given["strength"] = float(option)
+    """A name, then what stands behind it and is a setting; the first word never is."""
+    words = list(re.finditer(r"\S+", plain_signs(line)))
+    settings = (_OPTION.fullmatch(word[0].rstrip(",;")) for word in reversed(words[1:]))
+    options = list(takewhile(bool, settings))[::-1]
+    key = line[: words[-1 - len(options)].end()]
+    given: dict[str, Any] = {}
+    for option in filter(None, options):
+        _check_length(option[0], number)
+        if option["strength"]:
+            given["strength"] = _decimal(option["strength"])
+        elif option["start"]:
+            given |= {name: _decimal(option[name]) for name in ("start", "end")}
         else:
-            given |= {"start": float(part[1]), "end": float(part[2])}
+            given["on"] = option[0].casefold() == "on"
+    key = re.sub(r"[\s:：=＝,，;；]+$" if given else r"[\s,，;；]+$", "", key)
+    given["key"] = key[1:-1] if is_quoted(key) else key
     return _checked(given, f"Line {number}, {shortened(line)!r}")
 
 
-def _check_last(word: str, number: int) -> None:
-    """A number that is none would become part of the name."""
-    if len(word) > _LONGEST and set(word) <= set("0123456789.-"):
+def _check_length(option: str, number: int) -> None:
+    if len(option) > 2 * _LONGEST:
         raise ConceptError(
-            f"Line {number}: {shortened(word)} has {len(word)} letters, expected an ordinary "
+            f"Line {number}: {shortened(option)} has {len(option)} letters, expected an ordinary "
             f"number of up to {_LONGEST}."
         )
 
 
-def _is_option(word: str) -> bool:
-    known = word.casefold() in ("on", "off")
-    return known or (len(word) <= 2 * _LONGEST and _PART.fullmatch(word) is not None)
+def _decimal(number: str) -> float:
+    return float(number.replace(",", "."))
 
 
 def _checked(given: Mapping[str, Any], where: str) -> Row:

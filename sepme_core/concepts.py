@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .errors import ConceptError
-from .spelling import NameFinder
+from .spelling import NameFinder, name_key, spellings
 
 __all__ = [
     "DEFAULT_TEMPLATES",
@@ -19,9 +19,6 @@ __all__ = [
     "fill",
     "is_name",
     "name_key",
-    "parse_concepts",
-    "parse_lines",
-    "parse_names",
     "quoted",
 ]
 
@@ -136,11 +133,11 @@ class ConceptSet:
         return replace(self, protected_concepts=(*self.protected_concepts, *extra))
 
     def prompts_of(self, concept: Concept) -> list[ConceptPrompt]:
-        """Every name of a concept, bare and in every template."""
+        """Every spelling of every name of a concept, bare and in every template."""
         parts = [template.split(SLOT, 1) for template in (SLOT, *self.templates)]
         return [
             ConceptPrompt(before, name, after, concept.anchor)
-            for name in concept.names
+            for name in _written(concept.names)
             for before, after in parts
         ]
 
@@ -150,8 +147,8 @@ class ConceptSet:
         return list(dict.fromkeys(["", *self.protected_prompts, *bare]))
 
     def protected_phrasings(self) -> list[str]:
-        """Every protected name in every template."""
-        return [fill(t, name) for name in self.protected_concepts for t in (SLOT, *self.templates)]
+        """Every spelling of every protected name, bare and in every template."""
+        return self._phrasings(self.protected_concepts)
 
     def protected_from(self, concept: Concept) -> list[str]:
         """Every prompt that erasing `concept` must leave alone, without repetition.
@@ -160,9 +157,16 @@ class ConceptSet:
         concepts in all templates (the rows of E_j, SRS-ME Eq. 17-26, over whole phrasings).
         """
         others = [n for c in self.concepts if c.name != concept.name for n in c.names]
-        phrasings = [fill(t, name) for name in others for t in (SLOT, *self.templates)]
-        prompts = [*self.common_prompts(), *phrasings, *self.protected_phrasings()]
+        prompts = [*self.common_prompts(), *self._phrasings(others), *self.protected_phrasings()]
         return list(dict.fromkeys(prompts))
+
+    def _phrasings(self, names: Iterable[str]) -> list[str]:
+        return [fill(t, name) for name in _written(names) for t in (SLOT, *self.templates)]
+
+
+def _written(names: Iterable[str]) -> list[str]:
+    """Names as they are written in prompts."""
+    return [form for name in names for form in spellings(name)]
 
 
 @lru_cache(maxsize=1 << 16)  # a thousand concepts ask for each other's phrasings
@@ -179,57 +183,6 @@ def is_name(prompt: str, templates: Sequence[str], protected: Container[str]) ->
 def quoted(prompt: str) -> str:
     """A prompt in quotation marks, for messages; the empty one in words."""
     return repr(prompt) if prompt else "the empty prompt"
-
-
-def parse_lines(text: str) -> tuple[str, ...]:
-    """The non-empty lines of a text field; `#` starts a comment line."""
-    lines = (line.strip() for line in text.splitlines())
-    return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """Names separated by commas or line ends."""
-    parts = (part.strip() for line in text.splitlines() for part in line.split(","))
-    return tuple(part for part in parts if part)
-
-
-def parse_concepts(text: str) -> tuple[Concept, ...]:
-    """Concepts from plain text, one a line: `name | synonym, synonym -> anchor`.
-
-    Raises:
-        ConceptError: names the line and what is wrong with it.
-    """
-    return tuple(
-        _parse_concept(line.strip(), number)
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.strip().startswith("#")
-    )
-
-
-def _parse_concept(line: str, number: int) -> Concept:
-    if line.count("->") > 1 or line.count("|") > 1:
-        raise ConceptError(
-            f"Concept line {number}, {line!r}: more than one '->' or '|'. "
-            "Expected: name | synonym, synonym -> anchor"
-        )
-    rest, _, anchor = line.partition("->")
-    name, _, synonyms = rest.partition("|")
-    if "|" in anchor:
-        raise ConceptError(
-            f"Concept line {number}, {line!r}: '|' stands behind '->'. "
-            "Expected: name | synonym, synonym -> anchor"
-        )
-    if "," in name:
-        raise ConceptError(
-            f"Concept line {number}, {line!r}: the name holds a comma, which separates names. "
-            "Write one concept a line, and further words for it behind '|'."
-        )
-    if not name.strip():
-        raise ConceptError(
-            f"Concept line {number}, {line!r}: the name is empty. "
-            "Expected: name | synonym, synonym -> anchor"
-        )
-    return Concept(name.strip(), parse_names(synonyms), anchor.strip())
 
 
 def _check_names(concepts: tuple[Concept, ...]) -> None:
@@ -262,7 +215,8 @@ def _check_templates(templates: tuple[str, ...]) -> None:
         if template.count(SLOT) != 1:
             raise ConceptError(
                 f"Template {template!r} has {template.count(SLOT)} places for the name, "
-                "expected exactly one '{}', as in 'a photo of a {}'."
+                "expected exactly one '{}', as in 'a photo of a {}'. If another node, such as one "
+                "for dynamic prompts, takes the '{}' away: write [name] in its place."
             )
 
 
@@ -274,11 +228,6 @@ def _check_protected(concepts: ConceptSet) -> None:
                 f"{prompt!r} is protected and also a name of the concept "
                 f"{names[name_key(prompt)]!r}. Remove it from one of the two lists."
             )
-
-
-def name_key(name: str) -> str:
-    """What two spellings of one name have in common: capitals and spaces do not count."""
-    return " ".join(name.casefold().split())
 
 
 def _tidy(text: str) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .concepts import Concept, fill, parse_concepts
+from .concepts import Concept, fill
 from .denoiser import OnStep, Progress
 from .embeddings import EncodedPrompt, TextEncoder, unit_rows
 from .spelling import NameFinder
+from .text_fields import parse_concepts
 
 __all__ = ["Neighbour", "VectorsOf", "name_vectors", "neighbours", "things"]
 

@@ -1,11 +1,200 @@
-"""Names in texts: as whole words, whatever their capitals, in the singular and in the plural."""
+"""What people type, and what they mean by it: the one place for rules of spelling.
+
+`web/js/spelling.js` says the same to the page; `tests/spelling_cases.json` holds both to it.
+"""
 
 from __future__ import annotations
 
 import re
+import string
+import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
-__all__ = ["NameFinder"]
+__all__ = [
+    "ARROW",
+    "BAR",
+    "COMMA",
+    "NameFinder",
+    "clean",
+    "foreign_sign",
+    "is_quoted",
+    "listed_lines",
+    "name_key",
+    "noted_lines",
+    "plain_name",
+    "plain_signs",
+    "spellings",
+    "split_outside",
+]
+
+ARROW = r"[-‐‑‒–—−=]+>|[-‐‑‒–—−=]*＞|[→⇒⇨⟶⟹➔➙➜➝➞➡]\ufe0f?"
+BAR = r"[|｜¦]"
+COMMA = r"[,，、;；﹐]"
+_DOUBLE, _SINGLE = '"“”„‟«»＂', "'‘’‚‛"
+_QUOTED = rf"(?<!\w)[{_DOUBLE}][^{_DOUBLE}]*[{_DOUBLE}](?!\w)"
+_SKIPPED = rf"{_QUOTED}|\\.|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|\{{[^{{}}]*\}}"
+"""Signs in here separate nothing; what is opened and not closed is a letter like others."""
+_PAIRS = {"(": ")", "（": "）", "[": "]"}
+_WEIGHT = r"\s*[:：]\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_WEIGHTED = re.compile(rf"(?<!\\)\(([^()]*?){_WEIGHT}\s*(?<!\\)\)")
+_UNSEEN = (
+    "\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+_JOINERS = "\u200c\u200d"  # within a word they are part of its spelling
+_WIDE = "\t\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_AROUND = _UNSEEN + _WIDE + string.whitespace
+_INVISIBLE = str.maketrans("", "", _UNSEEN)
+_SPACES = str.maketrans(dict.fromkeys(_WIDE, " "))
+_ALIKE = str.maketrans(
+    {
+        **dict.fromkeys(_SINGLE + "`´ʼ", "'"),
+        **dict.fromkeys(_DOUBLE, '"'),
+        **dict.fromkeys("‐‑‒–—−", "-"),
+    }
+)
+_NARROW = str.maketrans({chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)})
+_BULLET = re.compile(r"^(?:[-*+•·‣▪●○–—]|\[[ xX]?\])\s+")
+_NUMBER = re.compile(r"^([0-9]{1,4})[.)]\s+")
+_NOTES = ("#", "//")
+_FOREIGN = (
+    (re.compile(r"<\s*\w+\s*:[^<>]*>"), "tag"),
+    (re.compile(r"\{[^{}]*[|｜][^{}]*\}"), "choice"),
+    (re.compile(r"(?<!\w)__[\w*/-]+__(?!\w)"), "wildcard"),
+)
+
+
+def clean(text: str) -> str:
+    """Text with composed accents, plain spaces and without what cannot be seen."""
+    text = unicodedata.normalize("NFC", text.translate(_SPACES).translate(_INVISIBLE))
+    return text.strip().strip(_JOINERS).strip()
+
+
+def noted_lines(text: str) -> list[tuple[int, str]]:
+    """The lines that say something, as typed, with their numbers from 1.
+
+    Lines that begin with `#` or `//` are notes.
+    """
+    numbered = ((n, line.strip().strip(_AROUND)) for n, line in enumerate(text.splitlines(), 1))
+    return [(n, line) for n, line in numbered if line and not line.startswith(_NOTES)]
+
+
+def listed_lines(text: str, *, numbered: bool = True) -> list[tuple[int, str]]:
+    """The lines of a list, as typed but for bullets, numbering and notes behind ` # `.
+
+    Args:
+        numbered: numbers are numbering, where every line has one and they count up.
+    """
+    found = [(n, _BULLET.sub("", line, count=1)) for n, line in noted_lines(text)]
+    found = [(n, split_outside(line, r"\s#\s")[0] if "#" in line else line) for n, line in found]
+    numbers = [_NUMBER.match(line) for _, line in found]
+    counted = [int(m[1]) for m in numbers if m]
+    if (
+        numbered
+        and len(counted) == len(found) > 1
+        and counted == list(range(counted[0], counted[0] + len(found)))
+    ):
+        found = [(n, _NUMBER.sub("", line, count=1)) for n, line in found]
+    return [(n, line) for n, line in found if line]
+
+
+def split_outside(text: str, separator: str) -> list[str]:
+    """The parts between separators, those in quotes and brackets left alone; stripped.
+
+    Args:
+        separator: a pattern without groups, such as `COMMA`.
+    """
+    parts, start = [], 0
+    for found in re.finditer(rf"(?:{_SKIPPED})|(?P<separator>{separator})", text):
+        if found["separator"]:
+            parts.append(text[start : found.start()].strip())
+            start = found.end()
+    return [*parts, text[start:].strip()]
+
+
+def foreign_sign(text: str) -> str:
+    """What in a name belongs to another program; empty where there is nothing.
+
+    Returns:
+        `tag` for `<lora:…>`, `choice` for `{a|b}`, `wildcard` for `__animals__`.
+    """
+    return next((kind for pattern, kind in _FOREIGN if pattern.search(text)), "")
+
+
+def plain_name(text: str) -> str:
+    """A name without what stands around it in prompts: emphasis, quotes, escapes, commas.
+
+    What is in quotes is taken as it stands.
+    """
+    text = clean(text)
+    while True:
+        bare = re.sub(rf"^(?:{COMMA}|\s)+|(?:{COMMA}|\s)+$", "", text)
+        if is_quoted(bare):
+            return bare[1:-1].strip()
+        bare = _without_brackets(bare)
+        if bare == text:
+            break
+        text = bare
+    text = _WEIGHTED.sub(r"\1", text)
+    return re.sub(r"\\([()\[\]{}])", r"\1", text).strip()
+
+
+def is_quoted(text: str) -> bool:
+    """Whether quotes stand around all of a text: what is in them is meant as it stands."""
+    return len(text) > 2 and any(
+        text[0] in quotes and text[-1] in quotes and not set(text[1:-1]) & set(quotes)
+        for quotes in (_DOUBLE, _SINGLE)
+    )
+
+
+def _without_brackets(text: str) -> str:
+    """What is in the brackets around all of a text, and without its weight."""
+    inner = text
+    if text[:1] in _PAIRS and _closes_last(text):
+        inner = re.sub(rf"{_WEIGHT}$", "", text[1:-1].rstrip())
+    return re.sub(r"\s*[:：]\s*[0-9]*\.[0-9]+$", "", inner).strip()
+
+
+def _closes_last(text: str) -> bool:
+    """Whether the bracket that a text begins with is closed by its last letter."""
+    opening, closing = text[0], _PAIRS[text[0]]
+    depth = 0
+    for found in re.finditer(r"\\.|.", text, re.DOTALL):
+        depth += (found[0] == opening) - (found[0] == closing)
+        if depth == 0:
+            return found.end() == len(text)
+    return False
+
+
+@lru_cache(maxsize=1 << 16)
+def name_key(name: str) -> str:
+    """What all spellings of one name have in common.
+
+    Capitals, spaces, underscores, widths, composed accents, kinds of quotes and dashes, emphasis
+    and escapes do not count.
+    """
+    name = unicodedata.normalize(
+        "NFKC", name.translate(_SPACES).translate(_ALIKE).replace("_", " ")
+    )
+    return " ".join(unicodedata.normalize("NFKC", plain_name(name).casefold()).split())
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    r"""How a name is written in prompts: as it stands, and what says the same there.
+
+    Brackets are emphasis in a prompt unless they are escaped, and `_` stands for a space in tags:
+    `cat_(orange)` is also `cat_\(orange\)`, `cat (orange)` and `cat \(orange\)`.
+    """
+    if name.startswith("embedding:"):
+        return (name,)
+    spaced = " ".join(name.split("_")) if re.search(r"\w_+[\w(]", name) else name
+    found = [form for each in (name, spaced) for form in (each, re.sub(r"[()]", r"\\\g<0>", each))]
+    return tuple(dict.fromkeys(found))
+
+
+def plain_signs(text: str) -> str:
+    """The same text, letter for letter, with signs and digits as programs know them."""
+    return text.translate(_NARROW).translate(_SPACES).translate(_ALIKE)
 
 
 class NameFinder:
@@ -16,24 +205,25 @@ class NameFinder:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._spellings = {spelling for name in names for spelling in _spellings(_words(name))}
-        self._lengths = sorted(set(map(len, self._spellings)))
+        self._forms = {form for name in names for form in _numbers(_words(name))}
+        self._lengths = sorted(set(map(len, self._forms)))
 
     def finds_one_in(self, text: str) -> bool:
         """Whether the words of some name stand in the text, one after the other."""
         words = _words(text)
         return any(
-            words[i : i + n] in self._spellings
+            words[i : i + n] in self._forms
             for n in self._lengths
             for i in range(len(words) - n + 1)
         )
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\w+", text.casefold()))
+    text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+    return tuple(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text)))
 
 
-def _spellings(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _numbers(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """A name with its last word in the singular and in the plural."""
     if not words:
         return

@@ -17,7 +17,7 @@ LAYERS = [
     {"errors"},
     {"safetensors_file", "spelling"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
-    {"separation"},
+    {"separation", "text_fields"},
     {"anchors", "closed_form", "dead_zone", "neighbours", "preserve", "targets"},
     {"directions"},
     {"increment"},

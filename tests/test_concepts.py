@@ -6,11 +6,9 @@ from sepme_core.concepts import (
     Concept,
     ConceptPrompt,
     ConceptSet,
-    parse_concepts,
-    parse_lines,
-    parse_names,
 )
 from sepme_core.errors import ConceptError, SepMEError
+from sepme_core.text_fields import parse_concepts, parse_lines, parse_names, parse_templates
 
 CAT, DOG = Concept("cat", ("kitten", "tomcat")), Concept("dog", ("puppy",), "cow")
 
@@ -73,6 +71,11 @@ def test_name_with_a_comma_is_refused_with_its_line_and_the_remedy():
 def test_lines_and_names_ignore_what_is_empty():
     assert parse_lines("a {}\n\n # no\n {} b ") == ("a {}", "{} b")
     assert parse_names("cat, dog,,\n rose ,") == ("cat", "dog", "rose")
+    assert parse_names("- (cat), C\u00e9zanne\uff0c\u201cMonet, Manet\u201d") == (
+        "cat",
+        "C\u00e9zanne",
+        "Monet, Manet",
+    )
     assert parse_names("") == parse_lines(" \n") == ()
 
 
@@ -116,6 +119,27 @@ def test_template_without_exactly_one_place_for_the_name_is_refused(template):
     with pytest.raises(ConceptError, match="exactly one") as refused:
         ConceptSet((CAT,), templates=(template,))
     assert repr(template) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "template", ["a photo of [name]", "a photo of { }", "a photo of {name}", "a photo of ｛｝"]
+)
+def test_a_place_for_the_name_that_no_other_node_takes_is_understood(template):
+    assert parse_templates(f"{template}\n{{red|blue}} {{}}") == ("a photo of {}", "{red|blue} {}")
+
+
+def test_a_template_whose_place_was_taken_says_what_to_write_instead():
+    with pytest.raises(ConceptError, match=r"0 places.*dynamic prompts.*write \[name\]"):
+        ConceptSet((CAT,), templates=parse_templates("a photo of "))
+
+
+def test_prompts_are_taken_as_they_stand():
+    text = "\ufeff(cat:1.2), <lora:x:1>\r\n{red|blue} house, Ce\u0301zanne \n// note\n- a # b"
+    assert parse_lines(text) == (
+        "(cat:1.2), <lora:x:1>",
+        "{red|blue} house, Ce\u0301zanne",
+        "- a # b",
+    )
 
 
 def test_others_are_protected_with_their_synonyms_and_the_concept_itself_is_not():

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from sepme_core.concepts import ConceptSet, name_key, parse_concepts
+from sepme_core.concepts import ConceptSet, name_key
 from sepme_core.embeddings import EncodedPrompt
 from sepme_core.neighbours import Neighbour, name_vectors, neighbours, things
+from sepme_core.text_fields import parse_concepts
 
 WIDTH = 64
 NAMES = {name_key(name) for thing in things() for name in thing.names}

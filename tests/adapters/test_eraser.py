@@ -13,7 +13,7 @@ from server import PromptServer
 
 from tests.adapters import models
 
-TWIN = "(rose:1.0)"  # the same to the text encoder
+TWIN = "rose ()"  # the same to the text encoder
 SMALL = {"preserve_list": "none", "resolution": 64}
 
 

@@ -6,7 +6,8 @@ import torch
 from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import neighbours
 from sepme_pack.nodes.neighbours import Neighbours
-from sepme_pack.sepme_core.concepts import ConceptSet, parse_concepts, parse_lines
+from sepme_pack.sepme_core.concepts import ConceptSet
+from sepme_pack.sepme_core.text_fields import parse_concepts, parse_lines
 from server import PromptServer
 
 from tests.adapters import models

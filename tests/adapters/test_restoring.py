@@ -145,7 +145,7 @@ def test_what_the_set_does_not_name_stays_missing(shared, increments_folder, loa
 
 def test_what_cannot_be_erased_is_refused_with_its_reason(increments_folder, loaded, clip):
     kept._IN_MEMORY.clear()
-    twin = concept_set("rose", "(rose:1.0)", "cat")  # the same to the text encoder
+    twin = concept_set("rose", "rose ()", "cat")  # the same to the text encoder
     with pytest.raises(IncrementFileError, match="Its file is missing, and .*rose"):
         run("rose\ncat", loaded, clip, twin)
     told = [told["state"] for name, told in PromptServer.instance.sent if name == "sepme.row"]

@@ -3,8 +3,15 @@
 import json
 
 import pytest
+from sepme_pack.nodes.concept_rows import concept_rows
 from sepme_pack.nodes.rows import Row, parse_rows
+from sepme_pack.sepme_core.concepts import Concept
 from sepme_pack.sepme_core.errors import ConceptError
+from sepme_pack.sepme_core.spelling import name_key
+
+from launch.cache import REPOSITORY
+
+TYPED = json.loads((REPOSITORY / "tests" / "spelling_cases.json").read_text(encoding="utf-8"))
 
 FULL = {"file": "a.safetensors", "on": False, "strength": 0.5, "start": 0.2, "end": 0.8}
 
@@ -131,3 +138,31 @@ def test_whatever_is_typed_is_read_or_refused_in_one_go(text):
 def test_a_thousand_rows_are_read():
     state = {"version": 1, "rows": [FULL] * 1000}
     assert len(parse_rows(json.dumps(state))) == 1000
+
+
+@pytest.mark.parametrize("case", TYPED["rows"], ids=lambda case: case["text"])
+def test_rows_are_read_as_people_type_them(case):
+    rows = parse_rows(case["text"])
+    expected = [[name_key(row[0]), *row[1:]] for row in case["rows"]]
+    assert [[name_key(r.key), r.on, r.strength, r.start, r.end] for r in rows] == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["1. cat", "- _cat_ (new)", "C\u0327a", "Ca\u0301t", "caf\u00e9\u00a0noir", "a # b"]
+)
+def test_a_file_in_quotes_is_named_as_it_is_typed(name):
+    given = f'"{name}.safetensors" 0.5\n"2. dog.safetensors"'
+    assert [row.key for row in parse_rows(given)] == [f"{name}.safetensors", "2. dog.safetensors"]
+
+
+def test_files_whose_names_count_up_keep_their_numbers():
+    (one, two) = parse_rows("1. cat.safetensors\n2. dog.safetensors 0.5")
+    assert (one.key, two.key) == ("1. cat.safetensors", "2. dog.safetensors")
+
+
+@pytest.mark.parametrize(
+    "text", ["Ce\u0301zanne off", '{"Ce\u0301zanne": false}', "(c\u00e9zanne) off"]
+)
+def test_a_row_switches_its_concept_however_it_is_spelt(text):
+    (row, other) = concept_rows([Concept("C\u00e9zanne"), Concept("cat")], parse_rows(text))
+    assert (row.row.on, other.row.on) == (False, True)

@@ -63,6 +63,7 @@ test("a row keeps the line that its file came from", () => {
   const erases = lineOf(entry);
   assert.equal(erases, "cat | kitten, tom -> dog");
   assert.equal(lineOf({ concept: "cat", synonyms: [], anchor: "" }), "cat");
+  assert.equal(lineOf({ concept: "Monet, Manet", synonyms: ["a | b", "cat"], anchor: "dog" }), '"Monet, Manet" | "a | b", cat -> dog');
   assert.equal(lineOf(undefined), "");
   const [row] = readState(writeState(readState(JSON.stringify([{ file: "a", erases }])), "file")).rows;
   assert.equal(wantedLine(row), erases);

@@ -4,7 +4,7 @@
  *
  * @typedef {import("./rows.js").Row} Row
  */
-import { conceptLines } from "./concepts.js";
+import { conceptLines, typed } from "./concepts.js";
 import { nameKey } from "./rows.js";
 
 const SOURCES = ["model", "clip", "concepts"];
@@ -12,8 +12,8 @@ const SOURCES = ["model", "clip", "concepts"];
 /** The line of a concept set that a library's file came from; empty when it is not known. */
 export function lineOf(/** @type {import("./library_client.js").Entry | undefined} */ entry) {
   if (!entry?.concept) return "";
-  const synonyms = entry.synonyms?.length ? ` | ${entry.synonyms.join(", ")}` : "";
-  return `${entry.concept}${synonyms}${entry.anchor ? ` -> ${entry.anchor}` : ""}`;
+  const synonyms = entry.synonyms?.length ? ` | ${entry.synonyms.map(typed).join(", ")}` : "";
+  return `${typed(entry.concept)}${synonyms}${entry.anchor ? ` -> ${entry.anchor}` : ""}`;
 }
 
 /** The same of a row, as far as it is known: the name of its file when nothing else is. */

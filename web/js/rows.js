@@ -23,17 +23,19 @@
  * @property {Record<string, unknown>} extra keys beside them that are not ours
  * @property {string} problem why the text cannot be read; empty when it can
  */
+import { isQuoted, listedLines, nameKey, notedLines, plainSigns } from "./spelling.js";
 import { t } from "./words.js";
+
+export { nameKey };
 
 export const VERSION = 1;
 export const STRONGEST = 4;
 
 /** In one way only, so that a long one is read in one go. */
-const NUMBER = String.raw`-?(?:\d+(?:\.\d*)?|\.\d+)`;
-const OPTIONS = String.raw`(?:\s+(?:on|off|${NUMBER}|${NUMBER}-${NUMBER}))*`;
-const LINE = new RegExp(`^(?:"([^"]+)"|(.+?\\.safetensors)|(.+?))(${OPTIONS})$`, "i");
-const PART = new RegExp(`^(${NUMBER})-(${NUMBER})$`);
-const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/;
+const NUMBER = "-?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)";
+const OPTION = new RegExp(`^(?:on|off|(?<strength>${NUMBER})|(?<start>${NUMBER})-(?<end>${NUMBER}))$`, "i");
+const FILE = ".safetensors";
+const MOST_SHOWN = 80; // characters of a line
 /** Every spelling of a key that was ever written. */
 const KEYS = new Map(
   Object.entries({
@@ -43,11 +45,6 @@ const KEYS = new Map(
   }),
 );
 const TYPES = { key: "string", on: "boolean", strength: "number", start: "number", end: "number", sha256: "string", erases: "string" };
-
-/** What two spellings of one name have in common: capitals and spaces do not count. */
-export function nameKey(/** @type {string} */ name) {
-  return name.toUpperCase().toLowerCase().trim().split(/\s+/).join(" ");
-}
 
 /** A file's name as the library lists it. */
 export function listed(/** @type {string} */ name) {
@@ -60,15 +57,10 @@ export function freshRow(/** @type {string} */ key) {
   return { key, on: true, strength: 1, start: 0, end: 1 };
 }
 
-/** The lines of a text field. */
-export function lines(/** @type {string} */ text) {
-  return text.split(LINE_END);
-}
-
 /** Reads a widget's text; never throws. @returns {State} */
 export function readState(/** @type {string} */ text) {
   try {
-    return /^\s*[{[]/.test(text) ? readJson(text) : readLines(text);
+    return /^\s*[{[]/.test(text) ? readJson(text.trim()) : readLines(text);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     return { rows: [], presets: {}, extra: {}, problem };
@@ -85,25 +77,37 @@ export function writeState(/** @type {State} */ state, /** @type {Kind} */ kind)
 
 /** @returns {State} */
 function readLines(/** @type {string} */ text) {
-  const all = lines(text).map((line, at) => /** @type {const} */ ([line.trim(), at + 1]));
-  const notes = all.map(([line]) => line).filter((line) => line.startsWith("#"));
-  const rows = all.filter(([line]) => line && !line.startsWith("#")).map(([line, at]) => readLine(line, at));
+  const { notes } = notedLines(text);
+  const rows = listedLines(text, !text.toLowerCase().includes(FILE)).map(([at, line]) => readLine(line, at));
   return { rows, presets: {}, extra: notes.length ? { notes } : {}, problem: "" };
 }
 
-/** @returns {Row} */
+/** A name, then what stands behind it and is a setting; the first word never is. @returns {Row} */
 function readLine(/** @type {string} */ line, /** @type {number} */ number) {
-  const found = /** @type {RegExpMatchArray} */ (line.match(LINE));
-  const [, quoted, file, plain, options] = found;
+  const words = [...plainSigns(line).matchAll(/\S+/g)];
+  const options = words.map(([word]) => word.replace(/[,;]+$/, "").match(OPTION));
+  const count = Math.max(options.findLastIndex((option) => !option), 0) + 1;
+  const last = words[count - 1];
   /** @type {Record<string, unknown>} */
-  const given = { key: quoted ?? file ?? plain };
-  for (const option of options.toLowerCase().split(/\s+/).filter(Boolean)) {
-    const part = option.match(PART);
-    if (option === "on" || option === "off") given.on = option === "on";
-    else if (part) [given.start, given.end] = [Number(part[1]), Number(part[2])];
-    else given.strength = Number(option);
+  const given = {};
+  for (const option of options.slice(count)) {
+    const { strength, start, end } = /** @type {any} */ (option).groups;
+    if (strength) given.strength = decimal(strength);
+    else if (start) [given.start, given.end] = [decimal(start), decimal(end)];
+    else given.on = /** @type {any} */ (option)[0].toLowerCase() === "on";
   }
-  return checked(given, t("Line {number}, '{line}'", { number, line }));
+  const behind = Object.keys(given).length ? /[\s:：=＝,，;；]+$/ : /[\s,，;；]+$/;
+  const key = line.slice(0, last.index + last[0].length).replace(behind, "");
+  given.key = isQuoted(key) ? key.slice(1, -1) : key;
+  return checked(given, t("Line {number}, '{line}'", { number, line: shown(line) }));
+}
+
+function decimal(/** @type {string} */ number) {
+  return Number(number.replace(",", "."));
+}
+
+function shown(/** @type {string} */ line) {
+  return line.length <= MOST_SHOWN ? line : `${line.slice(0, MOST_SHOWN)}…`;
 }
 
 /** @returns {State} */

@@ -42,6 +42,15 @@ export const ZH = {
   "The name is empty.": "名称为空。",
   "The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'.":
     "名称中有逗号，而逗号用于分隔名称。请每行写一个概念，其他叫法写在“|”之后。",
+  "An arrow stands within a name. Write what is erased as name -> anchor, and what is protected without an anchor.":
+    "名称之中有箭头。要擦除的内容请写成“名称 -> 替代”，受保护的名称不带替代。",
+  "The name holds '=' or '>'.": "名称中有“=”或“>”。",
+  "It holds a tag such as <lora:…>, which loads something elsewhere and names nothing here. Write the name alone.":
+    "其中有 <lora:…> 之类的标签，它在别处用于加载文件，在这里不指任何东西。请只写名称。",
+  "It holds a choice of several names. Write every name on a line of its own; or, if all of them mean one thing, cat | dog.":
+    "其中有花括号包起来的多选一。请每个名称各写一行；如果它们是同一事物，请写成 cat | dog。",
+  "It holds a wildcard such as __animals__, which another node fills in. Write the names themselves.":
+    "其中有 __animals__ 之类的通配符，要由别的节点来填充。请直接写出名称。",
   "'{name}' is given twice. Give each name once; further words for one concept go behind '|'.":
     "“{name}”出现了两次。每个名称只写一次；同一概念的其他叫法写在“|”之后。",
   "The rows have version {version}; this version of SepME reads up to {known}. Update the SepME nodes to open them; until then they stay as they are.":
