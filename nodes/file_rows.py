@@ -240,10 +240,13 @@ def rows_report(loaded: Sequence[LoadedRow]) -> str:
 
 def row_remarks(loaded: Sequence[LoadedRow]) -> list[Remark]:
     """What to look at in the report, most serious first."""
-    told = [row for row in loaded if row.state not in ("ready", "off")]
+    told = [row for row in loaded if row.increment and row.state not in ("ready", "off")]
     worst_first = sorted(told, key=lambda row: row.state in HARMLESS)
     return [
-        Remark(f"{row.row.key}: {row.state}", "", "note" if row.state in HARMLESS else "warning")
+        Remark(
+            f"{row.increment.concept.name}: {row.state}",
+            level="note" if row.state in HARMLESS else "warning",
+        )
         for row in worst_first
     ]
 

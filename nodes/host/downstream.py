@@ -50,7 +50,7 @@ def _running_prompt() -> Mapping[str, Any]:
     if context is None or queue is None:
         return {}
     running, _ = queue.get_current_queue_volatile()
-    return next((item[2] for item in running if item[1] == context.prompt_id), {})
+    return next((prompt for _, id_, prompt, *_ in running if id_ == context.prompt_id), {})
 
 
 def _follow(prompt: Mapping[str, Any], node_id: str, output: int) -> Iterator[Writer]:
@@ -63,7 +63,7 @@ def _follow(prompt: Mapping[str, Any], node_id: str, output: int) -> Iterator[Wr
             if other in told or kind is None or list(link) not in node["inputs"].values():
                 continue
             told.add(other)
-            given = list(kind.RETURN_TYPES or ())
+            given = _given(kind)
             ahead += [(other, i) for i, each in enumerate(given) if each in (MODEL, ANY)]
             title = nodes.NODE_DISPLAY_NAME_MAPPINGS.get(node["class_type"], node["class_type"])
             mixes = MODEL in given and _mixes(node["class_type"], kind)
@@ -71,10 +71,14 @@ def _follow(prompt: Mapping[str, Any], node_id: str, output: int) -> Iterator[Wr
                 yield Writer(other, title, mixes)
 
 
+def _given(kind: Any) -> list[str]:
+    return list(getattr(kind, "RETURN_TYPES", None) or ())
+
+
 def _writes(class_type: str, kind: Any) -> bool:
     """What takes a model, gives nothing on and runs for its own sake keeps it somewhere."""
     ours = class_type.startswith(_OURS)
-    return bool(getattr(kind, "OUTPUT_NODE", False)) and not kind.RETURN_TYPES and not ours
+    return bool(getattr(kind, "OUTPUT_NODE", False)) and not _given(kind) and not ours
 
 
 def _mixes(class_type: str, kind: Any) -> bool:

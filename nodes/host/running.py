@@ -57,7 +57,7 @@ def show_text(text: str) -> None:
     """Writes on the node that is running, in the page that queued it."""
     context, client = get_executing_context(), _client()
     if context and client:
-        PromptServer.instance.send_progress_text(inert(text), context.node_id, client)
+        PromptServer.instance.send_progress_text(inert(text), context.node_id, sid=client)
 
 
 def send(event: str, data: dict[str, Any]) -> None:
