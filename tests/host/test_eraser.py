@@ -72,3 +72,31 @@ def test_typed_switched_saved_and_loaded_again(server, base_directory):
     outputs, identical = run(server, loading(f"{files[0]}\n{files[1]} off"))
     assert identical == (False, True)
     assert [row["state"] for row in outputs["7"]["sepme_rows"]] == ["ready", "off"]
+
+
+def test_a_node_that_saves_the_model_is_warned_of_although_the_erasing_is_cached(
+    server, base_directory
+):
+    def state(nodes):
+        outputs, _ = run(server, erasing({}) | nodes)
+        return outputs["2"]["sepme_state"][0]["level"], outputs["2"]["sepme_report"][0]
+
+    inputs = {"model": ["2", 0], "filename_prefix": "diffusion_models/erased"}
+    saving = {"8": {"class_type": "ModelSave", "inputs": inputs}}
+    assert state({})[0] == "ok"
+    level, text = state(saving)
+    assert level == "warning"
+    assert "still draws 'cat', 'dog'" in text
+    assert list((base_directory / "output" / "diffusion_models").glob("erased_*"))
+    assert "What is written here still draws 'cat', 'dog'" in server.log()
+    assert state({})[0] == "ok"
+
+
+def test_what_was_deleted_is_saved_again_by_the_same_workflow(server, base_directory):
+    file = base_directory / "models" / "sepme" / "artist" / "cat.safetensors"
+    nodes = erasing({}, "cat") | saving()
+    run(server, nodes)
+    server.post("/sepme/library/delete", {"file": "artist/cat.safetensors"})
+    assert not file.exists()
+    run(server, nodes)
+    assert file.exists()
