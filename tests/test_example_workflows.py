@@ -12,6 +12,14 @@ HELP = REPOSITORY / "web" / "docs"
 # What the page draws above a node, and the most it makes of one that is folded up.
 TITLE, FOLDED_WIDTH = 30, 280
 
+# Where a node keeps the size of what it draws.
+SIZES = {
+    "SepME_Compare": (9, 10),
+    "SepME_Compute": (9,),
+    "SepME_Eraser": (8,),
+    "SepME_Size": (1, 2),
+}
+
 pytestmark = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -49,9 +57,21 @@ def test_every_node_but_the_note_lies_in_a_group(file):
     assert astray == [n["id"] for n in nodes(file) if n["type"] == "MarkdownNote"]
 
 
-def test_a_note_says_what_to_change_for_another_checkpoint(file):
-    notes = [n["widgets_values"][0] for n in nodes(file) if n["type"] == "MarkdownNote"]
-    assert any("Your own checkpoint" in note for note in notes)
+def test_another_checkpoint_is_all_that_a_note_tells_to_change(file):
+    (note,) = [n["widgets_values"][0] for n in nodes(file) if n["type"] == "MarkdownNote"]
+    assert "Your own checkpoint" in note
+    assert "Is *sepme_demo.safetensors* missing?" in note
+    assert "Nothing else needs changing" in note
+
+
+def test_pictures_have_the_size_of_whichever_model_is_loaded(file):
+    sizes = [
+        (n["id"], n["widgets_values"][at]) for n in nodes(file) for at in SIZES.get(n["type"], ())
+    ]
+    assert sizes
+    assert [(node_id, size) for node_id, size in sizes if size] == []
+    stock = {"EmptyLatentImage", "EmptySD3LatentImage", "ImageScaleBy"}
+    assert not stock & {n["type"] for n in nodes(file)}
 
 
 def test_a_note_says_where_to_put_the_checkpoint(file):

@@ -19,6 +19,7 @@ import comfy.supported_models
 import folder_paths
 import torch
 from comfy.supported_models_base import ClipTarget
+from comfy.text_encoders import sd2_clip
 from sepme_pack.nodes import files, host
 from sepme_pack.sepme_core.concepts import Concept, ConceptSet
 from sepme_pack.sepme_core.config import EraseConfig
@@ -109,6 +110,9 @@ def clip(family: str, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> C
     tiny = {"num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4}
     target = ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     options = {"clip_l_model_config": {**tiny, "hidden_size": 64 if family == "narrow" else 768}}
+    if family == "sd2":
+        target = ClipTarget(sd2_clip.SD2Tokenizer, sd2_clip.SD2ClipModel)
+        options = {"clip_h_model_config": {**tiny, "hidden_size": 1024, "num_hidden_layers": 3}}
     if family == "sdxl":
         target = ClipTarget(comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel)
         options["clip_l_model_config"]["num_hidden_layers"] = 3

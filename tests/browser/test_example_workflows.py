@@ -12,6 +12,10 @@ pytestmark = pytest.mark.browser
 # In order of their names: a later one loads what an earlier one saves.
 FILES = {path.stem: path for path in sorted((REPOSITORY / "example_workflows").glob("*.json"))}
 EXAMPLES = list(FILES)
+# The general list is hundreds of captions to encode: minutes on a busy machine without GPU.
+WITHOUT_LIST = """() => app.graph.nodes.flatMap((node) => node.widgets ?? [])
+    .filter((widget) => widget.name === "preserve_list")
+    .forEach((widget) => { widget.value = "none"; })"""
 PROMPT = "async () => JSON.parse(JSON.stringify((await app.graphToPrompt()).output))"
 
 
@@ -30,7 +34,7 @@ def declared_only(prompt, object_info):
 
 def test_all_stories_are_told_once():
     stories = [name.split("_", 1) for name in EXAMPLES]
-    assert [number for number, _ in stories] == [str(n) for n in range(1, 9)]
+    assert [number for number, _ in stories] == [str(n) for n in range(9)]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -43,6 +47,7 @@ def test_example_opens_without_a_warning_is_sent_as_converted_and_runs(page, nam
     assert page.complaints == []
     assert declared_only(page.script(PROMPT), object_info) == to_prompt(saved(name), object_info)
 
+    page.script(WITHOUT_LIST)
     entry = page.run()
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
     prefixes = {n["title"]: n["widgets_values"] for n in nodes if n["type"] == "SaveImage"}
@@ -50,7 +55,7 @@ def test_example_opens_without_a_warning_is_sent_as_converted_and_runs(page, nam
     assert set(shown) == set(prefixes)
     for title, widths in shown.items():
         whole_grid = prefixes[title] == ["sepme/grid"]
-        assert len(widths) == 1 if whole_grid else set(widths) == {256}, shown
+        assert len(widths) == 1 if whole_grid else set(widths) == {512}, shown
     page.screenshot(f"{name}-run")
     assert page.warnings() == []
     assert page.complaints == []

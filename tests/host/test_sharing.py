@@ -9,7 +9,7 @@ from launch.workflow import to_prompt
 
 pytestmark = pytest.mark.host
 
-DRAWING = ("KSampler", "LatentBatch", "VAEDecode", "ImageScaleBy", "SaveImage", "PreviewImage")
+DRAWING = ("KSampler", "LatentBatch", "VAEDecode", "ImageScale", "SaveImage", "PreviewImage")
 
 
 def prompt(server, name):
