@@ -32,7 +32,7 @@ def values():
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
 @torch.inference_mode()
 def test_the_cat_goes_and_the_rest_is_identical(family, values, increments_folder, monkeypatch):
-    few = preserve.general_captions()[::40]  # all of them take long, and are tested by themselves
+    few = preserve.general_captions()[::100]  # all of them take long, and are tested by themselves
     monkeypatch.setattr(preserve, "general_captions", lambda: few)
     model, clip = models.model(family), models.clip(family)
     with CurrentNodeContext("prompt", "1"):
