@@ -7,8 +7,10 @@
  */
 import { conceptLines, signature } from "./concepts.js";
 import { CurveView } from "./curve_view.js";
+import { after } from "./dom.js";
 import { Panel } from "./panel.js";
 import { completed, places } from "./row_changes.js";
+import { RowKeeper } from "./row_keeper.js";
 import { freshRow, nameKey } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
 import { Told } from "./told.js";
@@ -36,6 +38,27 @@ export class EraserPanel {
     this.curve = new CurveView();
     this.panel.foot.append(this.curve.element);
     this.rows.hide();
+    this.keeper = new RowKeeper();
+    /** @type {{concepts: string, rows: string} | null} the texts when they were last looked at */
+    this.kept = null;
+    after(this.concepts.widget, "callback", () => this.keep()); // before the page takes its next picture for undo
+  }
+
+  /** Keeps rows with the concepts that were typed; what came together with its rows stays as it is. */
+  keep() {
+    const [before, concepts] = [this.kept, this.concepts.text];
+    this.kept = { concepts, rows: this.rows.text };
+    if (before?.concepts === concepts) return;
+    if (!before || before.rows !== this.rows.text) return this.keeper.start(concepts);
+    const { state } = this.rows;
+    if (state.problem || this.rows.linked || this.concepts.linked) return this.keeper.start(concepts);
+    const rows = this.keeper.follow(concepts, state.rows);
+    if (rows !== state.rows) this.write({ ...state, rows });
+  }
+
+  write(/** @type {import("./rows.js").State} */ state) {
+    this.rows.state = state;
+    this.kept = { concepts: this.concepts.text, rows: this.rows.text };
   }
 
   /** What the panel has to be drawn anew for. */
@@ -51,7 +74,7 @@ export class EraserPanel {
       text: () => rows.text,
       setText: (text) => { rows.text = text; },
       state: () => rows.state,
-      write: (state) => { rows.state = state; },
+      write: (state) => this.write(state),
       complete: () => completed(rows.state, this.lines().filter((line) => !line.problem).map((line) => line.name)),
       items: () => this.items(),
       placeOf: (state, item) => places(state.rows).get(nameKey(item.row.key)) ?? -1,
@@ -120,6 +143,7 @@ export class EraserPanel {
 
   /** Asks about texts that nothing was told of yet. */
   changed() {
+    this.keep();
     if (!this.told.knows(this.signature())) this.askSoon();
   }
 
