@@ -1,0 +1,57 @@
+// @ts-check
+/** A run of our own, in front of all others, whose result is waited for. */
+
+const PAUSE = 2000; // milliseconds between two looks, in case no message comes
+
+/**
+ * @param {any} api the page's own
+ * @param {Record<string, any>} prompt as the server runs it
+ * @param {string} node the id of the one whose output is wanted
+ * @returns {Promise<any>} what the node shows
+ * @throws when the server refuses it, or it fails, or is cancelled; the message says why
+ */
+export async function shortRun(api, prompt, node) {
+  const body = JSON.stringify({ client_id: api.clientId ?? "", prompt, front: true });
+  const answer = await api.fetchApi("/prompt", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(refusal(told) || String(answer.status));
+  for (;;) {
+    const entry = await finished(api, told.prompt_id);
+    if (!entry) continue;
+    const output = entry.outputs?.[node];
+    if (output) return output;
+    throw new Error(failure(entry.status));
+  }
+}
+
+/** The history's entry of a run; nothing while it goes on. */
+async function finished(/** @type {any} */ api, /** @type {string} */ run) {
+  await ended(api, run);
+  return (await (await api.fetchApi(`/history/${run}`)).json())[run];
+}
+
+/** Waits for a message that a run has come to its end, but not for ever. */
+function ended(/** @type {any} */ api, /** @type {string} */ run) {
+  const ends = ["execution_success", "execution_error", "execution_interrupted"];
+  return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+    const hear = (/** @type {any} */ { detail }) => { if (detail?.prompt_id === run) done(); };
+    const done = () => {
+      clearTimeout(due);
+      ends.forEach((name) => api.removeEventListener(name, hear));
+      resolve();
+    };
+    const due = setTimeout(done, PAUSE);
+    ends.forEach((name) => api.addEventListener(name, hear));
+  });
+}
+
+/** Why the server did not take it: the first reason of a node says more than the whole. */
+function refusal(/** @type {any} */ told) {
+  const [first] = Object.values(told.node_errors ?? {}).flatMap((/** @type {any} */ each) => each.errors ?? []);
+  return first ? [first.message, first.details].filter(Boolean).join(": ") : told.error?.message ?? told.error;
+}
+
+function failure(/** @type {any} */ status) {
+  const [, why] = (status?.messages ?? []).find((/** @type {any} */ [name]) => name === "execution_error") ?? [];
+  return why?.exception_message?.trim() || "cancelled";
+}
