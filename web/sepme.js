@@ -7,6 +7,7 @@ import { app } from "../../scripts/app.js";
 import { ask } from "./js/ask.js";
 import { h } from "./js/dom.js";
 import { EraserPanel } from "./js/eraser_panel.js";
+import { Feet } from "./js/feet.js";
 import { FILE_TYPE } from "./js/file_drop.js";
 import { addLoader, dropPlace, middle, nodeOf, renameLoaded } from "./js/graph.js";
 import { LibraryClient } from "./js/library_client.js";
@@ -37,6 +38,8 @@ const host = {
   },
 };
 
+const feet = new Feet(app, api, host.changed);
+
 app.registerExtension({
   name: "SepME",
   setup() {
@@ -52,6 +55,8 @@ app.registerExtension({
   nodeCreated(/** @type {any} */ node) {
     if (node.comfyClass === "SepME_LoadStack") show(node, new StackPanel(node, host, library));
     if (node.comfyClass === "SepME_Eraser") show(node, new EraserPanel(node, host, (settings) => ask(api, "/sepme/eraser", settings)));
+    const foot = feet.attach(node);
+    if (foot?.wanted) node.setSize([node.size[0], node.computeSize()[1] + (node.comfyClass === "SepME_Eraser" ? ROOM : 0)]);
   },
 });
 
@@ -64,12 +69,13 @@ function show(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ m
     getMinHeight: () => panel.minHeight,
   });
   widget.serialize = false;
-  node.setSize([WIDTH, node.size[1] + (made instanceof EraserPanel ? ROOM : 0)]);
+  node.setSize([WIDTH, node.size[1]]);
   panels.set(node, made);
 }
 
 /** Draws the panels anew whose text or room has changed, whoever has changed it. */
 function look() {
+  feet.look();
   const all = panels.all();
   const stacks = all.some(([, made]) => made instanceof StackPanel);
   if (stacks) library.listen(redrawStacks);
@@ -103,6 +109,7 @@ function fit(/** @type {any} */ node) {
 }
 
 function listen() {
+  feet.listen();
   const panelOf = (/** @type {string} */ id) => panels.of(nodeOf(outermost(), id));
   api.addEventListener("sepme.row", (/** @type {any} */ { detail }) => panelOf(detail.node)?.tell(detail));
   api.addEventListener("sepme.progress", (/** @type {any} */ { detail }) => panelOf(detail.node)?.progress(detail));

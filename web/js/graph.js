@@ -13,6 +13,19 @@ export function nodeOf(/** @type {any} */ root, /** @type {string} */ executionI
   return node;
 }
 
+/** All execution ids of a node: in a subgraph it has one for each of its uses. @returns {string[]} */
+export function executionIds(/** @type {any} */ root, /** @type {any} */ node) {
+  if (!node.graph || node.graph === root) return [String(node.id)];
+  const within = (/** @type {any} */ graph, /** @type {string} */ path) => {
+    const hosts = (graph.nodes ?? []).filter((/** @type {any} */ each) => each.subgraph);
+    return hosts.flatMap((/** @type {any} */ host) => {
+      const here = `${path}${host.id}:`;
+      return host.subgraph === node.graph ? [`${here}${node.id}`] : /** @type {string[]} */ (within(host.subgraph, here));
+    });
+  };
+  return within(root, "");
+}
+
 /** Adds a node that loads a file. */
 export function addLoader(/** @type {any} */ app, /** @type {string} */ file, /** @type {[number, number]} */ place) {
   const node = /** @type {any} */ (window).LiteGraph.createNode("SepME_Load");

@@ -4,6 +4,7 @@
  *
  * @typedef {import("./rows.js").State} State
  */
+import { hide } from "./folding.js";
 import { readState, writeState } from "./rows.js";
 
 export class TextWidget {
@@ -17,9 +18,7 @@ export class TextWidget {
 
   /** Takes the text off the node; it stays a widget, and is shown where there is no panel. */
   hide() {
-    this.widget.hidden = true;
-    this.widget.computeSize = () => [0, -4]; // no room either; the classic page adds 4 to each
-    this.widget.options = Object.assign(this.widget.options ?? {}, { hidden: true });
+    hide(this.widget);
   }
 
   get text() {

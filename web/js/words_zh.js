@@ -77,5 +77,20 @@ export const ZH = {
     "models/sepme 中没有该文件。请放入该文件，关闭该行，或重新计算并保存该概念。",
   "There are no files in models/sepme yet: SepME Save puts them there.": "models/sepme 中还没有文件：SepME 保存节点会写入。",
   "models/sepme is read-only: nothing can be renamed or deleted.": "models/sepme 是只读的：无法重命名或删除。",
+  "margin {value}": "余量 {value}", "Earlier run": "先前运行", Advanced: "高级", "What is rarely needed": "较少用到的设置",
+  "Something before this node, or in it, has changed since. Run it again to see how it is now.":
+    "此节点或其上游在那之后有所改动。请重新运行以查看现状。",
+  "Protect neighbours": "保护相近概念", "Protect what is ticked": "保护所选", Close: "关闭",
+  "Suggests names that are most like the concepts, to be kept as they are": "建议与这些概念最相近的名称，使其保持原样",
+  "The text encoder is asked…": "正在询问文本编码器…",
+  "Like the concepts. What is ticked stays as it is:": "与这些概念相近。勾选的将保持原样：",
+  "Nothing else was found that is like the concepts.": "没有找到其他相近的概念。",
+  "similarity {value}": "相似度 {value}",
+  "The protected concepts come from a link: add the names there.": "受保护的概念来自连线：请在那里添加名称。",
+  "There is no CLIP to ask. Connect the CLIP of your checkpoint to this node, or to the one that computes with it.":
+    "没有可询问的 CLIP。请将检查点的 CLIP 连接到此节点，或连接到使用它进行计算的节点。",
+  "This node is switched off: switch it on first.": "此节点已停用：请先启用。",
+  "“{prompt}” names {names}": "“{prompt}”提到了 {names}", "Erased, so it will not be drawn:": "已擦除，因此不会被画出：",
+  "Not as in a new node: {names}": "与新建节点不同：{names}",
   "leak {value}": "泄漏 {value}",
 };

@@ -1,0 +1,120 @@
+"""What a node says of itself: its report, its rarely needed widgets, and rows that are true."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.graphs import (
+    LISTEN,
+    add_eraser,
+    ours,
+    reopen,
+    type_concepts,
+    values,
+    wait_for_rows,
+)
+
+pytestmark = pytest.mark.browser
+
+SAVED = """() => {
+    const node = app.graph.nodes.find((each) => each.type === "SepME_Eraser");
+    const { widgets_values: values } = JSON.parse(JSON.stringify(node.serialize()));
+    return values.slice(0, 9);
+}"""
+SHOWN = """() => {
+    const node = app.graph.nodes.find((each) => each.type === "SepME_Eraser");
+    return Object.fromEntries(node.widgets.map((each) => [each.name, !each.hidden]));
+}"""
+ADVANCED = ["preserve", "preserve_list", "method", "mode", "prompts_to_check", "resolution"]
+
+
+def type_protected(page, text):
+    page.page.locator("textarea:visible:not(.sepme-panel textarea)").nth(1).fill(text)
+
+
+def test_eraser_at_a_glance_reports_on_itself_and_folds_what_is_rarely_needed(either_page):
+    page = either_page
+    add_eraser(page, "cat\ndog")
+    wait_for_rows(page, [("cat", "new"), ("dog", "new")])
+    shown = page.script(SHOWN)
+    assert [name for name in ADVANCED if shown[name]] == []
+    assert shown["concepts"] and shown["protected_concepts"]
+    before = page.script(SAVED)
+    assert before[:5] == ["cat\ndog", "", "", "", "none"]
+    headline = page.page.locator(".sepme-headline")
+    assert page.run()["status"]["status_str"] == "success"
+    expect(headline).to_contain_text("2 of 2 concepts erased · margin")
+    expect(headline).to_have_attribute("data-level", "ok")
+    headline.click()
+    expect(page.page.locator(".sepme-report")).to_contain_text("- cat: erased, strength 1; margin")
+    headline.click()
+    expect(page.page.locator(".sepme-report")).to_be_hidden()
+
+    more = page.page.get_by_role("button", name="Advanced")
+    expect(more).to_have_text("▸ Advanced · preserve_list")
+    more.click()
+    assert all(page.script(SHOWN)[name] for name in ADVANCED)
+    assert page.script(SAVED) == before
+    page.picture("eraser-unfolded", ["SepME_Eraser"])
+    more.click()
+    assert not any(page.script(SHOWN)[name] for name in ADVANCED)
+    assert page.script(SAVED) == before, "folding changes nothing that is saved"
+
+    type_protected(page, "rocket")
+    expect(headline).to_contain_text("Earlier run: 2 of 2")
+    type_protected(page, "")
+    expect(headline).not_to_contain_text("Earlier run")
+    reopen(page, n_nodes=3)
+    expect(page.page.locator(".sepme-headline")).to_contain_text("2 of 2 concepts erased · margin")
+    assert page.script(SAVED) == before
+    assert ours(page) == []
+
+
+def rows_written(page):
+    text = values(page, "SepME_Eraser")["rows"]
+    return {name: row["on"] for name, row in json.loads(text)["rows"].items()}
+
+
+def test_a_renamed_concept_keeps_its_row_and_a_removed_one_leaves_none(either_page):
+    page = either_page
+    add_eraser(page, "cat\ndog")
+    page.page.get_by_label("on: cat").uncheck()
+    assert rows_written(page) == {"cat": False, "dog": True}
+    field = page.page.locator("textarea:visible:not(.sepme-panel textarea)").first
+    field.focus()
+    page.page.keyboard.press("Control+Home")
+    for _ in "cat":
+        page.page.keyboard.press("Delete")
+    page.page.keyboard.type("rocket", delay=30)
+    wait_for_rows(page, [("rocket", "off"), ("dog", "new")])
+    assert rows_written(page) == {"rocket": False, "dog": True}
+    type_concepts(page, "dog")
+    wait_for_rows(page, [("dog", "new")])
+    assert rows_written(page) == {"dog": True}
+    field.focus()
+    page.page.keyboard.press("Control+z")
+    wait_for_rows(page, [("rocket", "off"), ("dog", "new")])
+    assert rows_written(page) == {"rocket": False, "dog": True}
+    assert ours(page) == []
+
+
+def test_a_row_is_not_ready_for_texts_that_were_edited_while_it_was_computed(page):
+    add_eraser(page, "rocket", method="refine", resolution=64)
+    page.script(LISTEN)
+    page.page.get_by_test_id("queue-button").click()
+    page.page.wait_for_function(
+        "() => told.some((each) => each.name === 'sepme.progress')", timeout=120_000
+    )
+    type_protected(page, "dog")
+    page.page.wait_for_function(
+        "() => told.some((each) => each.name === 'execution_success')", timeout=120_000
+    )
+    page.page.wait_for_timeout(1500)  # as long as it takes to ask the server what it knows
+    wait_for_rows(page, [("rocket", "new")])
+    headline = page.page.locator(".sepme-headline")
+    expect(headline).to_contain_text("Earlier run")
+    type_protected(page, "")
+    wait_for_rows(page, [("rocket", "ready")])
+    expect(headline).not_to_contain_text("Earlier run")
+    assert ours(page) == []

@@ -1,0 +1,157 @@
+// @ts-check
+/** The feet of all our nodes, kept in step with the graph and with what runs report. */
+import { ask } from "./ask.js";
+import { Chooser } from "./chooser.js";
+import { Foot } from "./foot.js";
+import { executionIds, nodeOf } from "./graph.js";
+import { ASKING, suggesting } from "./neighbours.js";
+import { Panels } from "./panels.js";
+import { PromptCheck } from "./prompt_check.js";
+import { Reports } from "./reports.js";
+import { shortRun } from "./short_run.js";
+import { t } from "./words.js";
+
+/** @typedef {import("./reports.js").Report} Report */
+
+const PREFIX = "SepME_";
+
+export class Feet {
+  /**
+   * @param {any} app the page's own
+   * @param {any} api the page's own
+   * @param {() => void} changed is called when a person has changed something that is kept
+   */
+  constructor(app, api, changed) {
+    this.app = app;
+    this.api = api;
+    this.changed = changed;
+    /** @type {Panels<Foot>} */
+    this.feet = new Panels(() => this.root);
+    /** @type {Map<string, Report>} the last report of a node, by its workflow and its place in it */
+    this.last = new Map();
+    this.reports = new Reports((path) => this.get(path), () => { this.seen = null; }, described);
+    /** @type {any[] | null} what the reports shown depend on */
+    this.seen = null;
+  }
+
+  listen() {
+    this.api.addEventListener("executed", (/** @type {any} */ { detail }) => this.hear(detail));
+  }
+
+  async hear(/** @type {any} */ { prompt_id: run, node: id, output }) {
+    const node = nodeOf(this.root, id);
+    const report = node && (await this.reports.hear(run, String(id), output, this.workflow()));
+    if (report) this.last.set(this.key(node, String(id)), report);
+  }
+
+  /** Gives one of our nodes a foot. @returns {Foot | null} */
+  attach(/** @type {any} */ node) {
+    if (!node.comfyClass?.startsWith(PREFIX)) return null;
+    const foot = new Foot(node, this.changed);
+    this.furnish(node, foot);
+    foot.refresh();
+    if (foot.wanted) place(foot);
+    this.feet.set(node, foot);
+    return foot;
+  }
+
+  /** Adds what only some of our nodes have. */
+  furnish(/** @type {any} */ node, /** @type {Foot} */ foot) {
+    const has = (/** @type {string} */ name) => node.widgets?.some((/** @type {any} */ widget) => widget.name === name);
+    if (has("prompts_to_check")) {
+      const check = new PromptCheck(node, (texts) => ask(this.api, "/sepme/check", texts));
+      foot.addRemark(check.element, () => check.refresh());
+    }
+    if (has("concepts") && has("protected_concepts")) {
+      const chooser = new Chooser(node, () => this.neighbours(node), this.changed);
+      foot.addTool(chooser.button, chooser.element);
+    }
+  }
+
+  /** Names that are most like a node's concepts, from the text encoder. */
+  async neighbours(/** @type {any} */ node) {
+    const { output } = await this.app.graphToPrompt();
+    const id = executionIds(this.root, node).find((each) => output[each]);
+    if (!id) throw new Error(t("This node is switched off: switch it on first."));
+    return (await shortRun(this.api, suggesting(output, id), ASKING)).sepme_neighbours;
+  }
+
+  /** Draws anew what has changed, whoever has changed it. */
+  look() {
+    const all = this.feet.all();
+    if (all.length) this.reports.recall();
+    for (const [, foot] of all) foot.refresh();
+    const now = [this.app.extensionManager?.workflow?.activeWorkflow?.activeState, ...all.flatMap(([node]) => [node, worth(node)])];
+    if (now.length !== this.seen?.length || now.some((each, at) => each !== this.seen?.[at])) {
+      this.seen = now;
+      this.report(all);
+    }
+    for (const [node, foot] of all) this.room(node, foot);
+  }
+
+  /** Shows each node's report: the one for its inputs, else its last one as one of an earlier run. */
+  report(/** @type {[any, Foot][]} */ all) {
+    if (!this.reports.known.size) return;
+    const { root } = this;
+    const workflow = this.workflow();
+    for (const [node, foot] of all) {
+      const ids = executionIds(root, node);
+      const found = ids.map((id) => this.reports.of(workflow, id)).find(Boolean);
+      const key = this.key(node, ids[0]);
+      if (found) this.last.set(key, found);
+      foot.tell(found ?? this.last.get(key) ?? null, !found);
+    }
+  }
+
+  /** Where a node's last report is kept: another node of the same id may come in its place. */
+  key(/** @type {any} */ node, /** @type {string} */ id) {
+    const { path, key } = this.app.extensionManager?.workflow?.activeWorkflow ?? {};
+    return JSON.stringify([path ?? key, id, node.comfyClass]);
+  }
+
+  room(/** @type {any} */ node, /** @type {Foot} */ foot) {
+    if (foot.wanted && !foot.element.dataset.placed) place(foot);
+    const height = String(foot.minHeight);
+    if (!foot.element.dataset.placed || foot.element.dataset.room === height) return;
+    foot.element.dataset.room = height;
+    foot.element.style.minHeight = `${height}px`;
+    const [width, least] = node.computeSize();
+    if (node.size[0] < width || node.size[1] < least) node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], least)]);
+    this.app.canvas?.setDirty(true, true);
+  }
+
+  get root() {
+    return this.app.rootGraph ?? this.app.graph;
+  }
+
+  /** The workflow as it is now, as a run would carry it. */
+  workflow() {
+    return JSON.parse(JSON.stringify(this.root.serialize()));
+  }
+
+  async get(/** @type {string} */ path) {
+    return (await this.api.fetchApi(path)).json();
+  }
+}
+
+/** Puts a foot on its node, as a widget behind all others: those are saved by their places. */
+function place(/** @type {Foot} */ foot) {
+  foot.element.dataset.placed = "yes";
+  const widget = foot.node.addDOMWidget("sepme_foot", "sepme_foot", foot.element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => foot.minHeight,
+    getMaxHeight: () => foot.minHeight,
+  });
+  widget.serialize = false;
+}
+
+/** What the server says of our nodes; of others everything counts that is saved. */
+function described(/** @type {string} */ type) {
+  return type?.startsWith(PREFIX) ? /** @type {any} */ (window).LiteGraph.registered_node_types[type]?.nodeData : undefined;
+}
+
+/** A node's own values; what stands before it is seen in the page's own state. */
+function worth(/** @type {any} */ node) {
+  return (node.widgets ?? []).map((/** @type {any} */ widget) => (widget.serialize === false ? "" : String(widget.value))).join("\n");
+}
