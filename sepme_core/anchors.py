@@ -46,8 +46,8 @@ def with_anchors(
         )
     found = {c.name: _nearest(c, candidates, encode) for c in chosen if c.anchor == NEAREST}
     anchored = tuple(replace(c, anchor=found.get(c.name, c.anchor)) for c in concepts.concepts)
-    names = {c.name for c in chosen}
-    return replace(concepts, concepts=anchored), [c for c in anchored if c.name in names]
+    by_name = {c.name: c for c in anchored}
+    return replace(concepts, concepts=anchored), [by_name[c.name] for c in chosen]
 
 
 def check_anchors_stay(erased: Sequence[Concept]) -> None:

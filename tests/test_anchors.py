@@ -54,9 +54,11 @@ def test_what_is_erased_beside_may_not_serve_either_by_any_of_its_names():
         anchor(kitten, car)
 
 
-def test_set_and_choice_agree_afterwards():
+def test_set_and_choice_agree_afterwards_each_in_its_own_order():
     concepts, chosen = with_anchors(CONCEPTS, CONCEPTS.concepts, encode)
     assert list(concepts.concepts) == chosen
+    _, turned = with_anchors(CONCEPTS, CONCEPTS.concepts[::-1], encode)
+    assert turned == chosen[::-1]
 
 
 def test_named_anchor_stays_and_needs_no_encoder():
