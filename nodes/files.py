@@ -34,6 +34,7 @@ __all__ = [
     "register_folder",
     "roots",
     "same_content",
+    "same_increment",
     "saved",
     "target_path",
     "writable",
@@ -199,6 +200,14 @@ def _existing(name: str) -> Path:
 def same_content(data: bytes, path: Path) -> bool:
     """Whether the file already holds exactly this: saving again is then no conflict."""
     return path.exists() and path.read_bytes() == data
+
+
+def same_increment(increment: Increment, path: Path) -> bool:
+    """Whether the file holds an increment that acts as this one does, whatever else it tells."""
+    try:
+        return path.exists() and read_hashed(path)[0].digest == increment.digest
+    except IncrementFileError:
+        return False
 
 
 def refuse_existing(path: Path, concept: str, *, overwrite: bool) -> None:

@@ -122,6 +122,8 @@ class Save(io.ComfyNode):
                 "Save them into different folders."
             )
         fresh = [(i, p) for i, p in targets if not files.same_content(to_bytes(i), p)]
+        if not overwrite:
+            fresh = [(i, p) for i, p in fresh if not files.same_increment(i, p)]
         for increment, path in fresh:
             files.refuse_existing(path, increment.concept.name, overwrite=overwrite)
         for increment, path in fresh:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sepme_pack.nodes import files
@@ -102,6 +103,17 @@ def test_other_content_is_not_replaced_unless_asked(increments_folder):
     save(increment("rose"), increment("cat", 2.0), overwrite=True)
     assert path.read_bytes() != before
     assert saved(increments_folder) == {"cat.safetensors", "rose.safetensors"}
+
+
+def test_what_acts_the_same_is_no_other_content(increments_folder):
+    one = increment("cat")
+    (path,) = save(one)
+    before = Path(path).read_bytes()
+    made = replace(one.provenance, method={"name": "closed form", "seed": 5}, base="other")
+    save(replace(one, provenance=made))
+    assert Path(path).read_bytes() == before
+    save(replace(one, provenance=made), overwrite=True)
+    assert Path(path).read_bytes() != before
 
 
 @pytest.mark.parametrize(
