@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from comfy_api.latest import io
 
-from ..sepme_core.concepts import ConceptSet
+from ..sepme_core.anchors import check_anchors_stay
+from ..sepme_core.concepts import Concept, ConceptSet
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig, Protection
-from ..sepme_core.erase import Erasure
-from ..sepme_core.increment import Stack
-from ..sepme_core.report import NARROW_MARGIN, report
+from ..sepme_core.errors import NotSeparableError
+from ..sepme_core.increment import Increment, Stack
+from ..sepme_core.report import NARROW_MARGIN
 from ..sepme_core.text_fields import parse_names
 from . import host
 from .common import ConceptsType, StackType, schema, side_input
-from .computing import compute, protecting
+from .computing import compute
+from .kept import Account, Kept, Refusal, account_of
 from .plots import erasure_plot
-from .session import open_session
+from .session import identify, open_session
+from .task import Task
 from .telling import Remark, counted, told
 
 __all__ = ["Compute"]
@@ -165,30 +169,68 @@ class Compute(io.ComfyNode):
         **settings: Any,
     ) -> io.NodeOutput:
         """Everything is checked before the first step; the host's weights are never written."""
-        config = _config(method, **settings)
         resolution, _ = host.picture_size(model, resolution, resolution)
-        concepts = protecting(concepts, known)
+        known = known or Stack()
         chosen = concepts.choose(parse_names(erase))
-        with host.computing(), host.memory_explained(method):
-            session = open_session(model, clip, known)
-            erasures = compute(
-                session,
-                clip,
-                concepts,
-                chosen,
-                config,
-                resolution,
-                host.NodeProgress(),
-                latent,
-                beside=known.concepts if known else (),
-            )
-        text = report(erasures) + _notes(erasures)
+        check_anchors_stay(chosen)
+        encoder = identify(model, clip).text_encoder
+        host.check_same_encoder([e.increment for e in known.entries], encoder)
+        task = Task.of(concepts, _config(method, **settings), resolution, latent)
+        kept = Kept(task.protecting(known), model, clip, (*chosen, *known.concepts))
+        before = _known(kept, chosen)
+        missing = [c for c in chosen if c.name not in before]
+        if missing and (method == "paper joint" or task.pictures):
+            missing = list(chosen)  # solved together; and pictures show one concept, as is checked
+        made = before | _made(model, clip, kept, missing, known, latent)
+        results = [made[c.name] for c in chosen]
+        increments = [increment for increment, _ in results]
+        text = "\n\n".join(account.text for _, account in results) + _notes(increments)
+        if len(missing) < len(chosen):
+            old = ", ".join(c.name for c in chosen if c not in missing)
+            text += f"\n\nKept from an earlier run, whose cost is told here: {old}."
         log.info("SepME\n%s", text)
-        headline = f"{counted(len(erasures), 'concept')} computed"
-        margins = [e.increment.dead_zone.margin for e in erasures if e.increment.separable]
-        ui = told(headline, text, _remarks(erasures), min(margins, default=None))
-        stack = Stack.of(e.increment for e in erasures)
-        return io.NodeOutput(stack, text, erasure_plot(erasures), ui=ui)
+        headline = f"{counted(len(chosen), 'concept')} {'computed' if missing else 'known already'}"
+        margins = [i.dead_zone.margin for i in increments if i.separable]
+        ui = told(headline, text, _remarks(increments), min(margins, default=None))
+        plot = erasure_plot([(increment, account.statistics) for increment, account in results])
+        return io.NodeOutput(Stack.of(increments), text, plot, ui=ui)
+
+
+def _known(kept: Kept, chosen: Sequence[Concept]) -> dict[str, tuple[Increment, Account]]:
+    """What need not be computed, by the concept's name.
+
+    Raises:
+        NotSeparableError: it is known that a concept cannot be erased.
+    """
+    found = {c.name: (c, kept.find(c)) for c in chosen}
+    for concept, result in found.values():
+        if isinstance(result, Refusal):
+            raise NotSeparableError(result.reason, concept.name)
+    return {n: (known, kept.account(c)) for n, (c, known) in found.items() if known}
+
+
+def _made(  # noqa: PLR0913
+    model: Any,
+    clip: Any,
+    kept: Kept,
+    missing: Sequence[Concept],
+    known: Stack,
+    latent: dict[str, Any] | None,
+) -> dict[str, tuple[Increment, Account]]:
+    """Computes what is missing, and keeps it; by the concept's name."""
+    if not missing:
+        return {}
+    with host.computing(), host.memory_explained(kept.task.config.method):
+        session = open_session(model, clip, known)
+        try:
+            erasures = compute(session, clip, kept, missing, host.NodeProgress(), latent)
+        except NotSeparableError as error:
+            for concept in (c for c in missing if c.name == error.concept):
+                kept.keep(concept, Refusal(str(error)))
+            raise
+    for concept, erasure in zip(missing, erasures, strict=True):
+        kept.keep(concept, erasure)
+    return {c.name: (e.increment, account_of(e)) for c, e in zip(missing, erasures, strict=True)}
 
 
 def _config(  # noqa: PLR0913
@@ -226,13 +268,12 @@ def _config(  # noqa: PLR0913
     )
 
 
-def _remarks(erasures: list[Erasure]) -> list[Remark]:
+def _remarks(increments: Sequence[Increment]) -> list[Remark]:
     """What to look at in the report."""
-    return [r for r in map(_remark, erasures) if r]
+    return [r for r in map(_remark, increments) if r]
 
 
-def _remark(erasure: Erasure) -> Remark | None:
-    increment = erasure.increment
+def _remark(increment: Increment) -> Remark | None:
     name, zone = increment.concept.name, increment.dead_zone
     if not increment.separable:
         return Remark(f"{name!r} changes other concepts too")
@@ -243,8 +284,8 @@ def _remark(erasure: Erasure) -> Remark | None:
     return None
 
 
-def _notes(erasures: list[Erasure]) -> str:
-    if any(e.increment.provenance.family.startswith("sdxl") for e in erasures):
+def _notes(increments: Sequence[Increment]) -> str:
+    if any(i.provenance.family.startswith("sdxl") for i in increments):
         return (
             "\n\nSDXL also sees the prompt through its pooled vector, which is not edited: a trace "
             "of the concept may be left."

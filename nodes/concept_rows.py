@@ -108,7 +108,6 @@ def compute_missing(  # noqa: PLR0913
     clip: Any,
     kept: Kept,
     rows: Sequence[ConceptRow],
-    resolution: int,
     known: Stack,
     *,
     merged: bool,
@@ -119,7 +118,7 @@ def compute_missing(  # noqa: PLR0913
     A concept that cannot be erased does not keep the others from it.
 
     Args:
-        kept: results of the concepts that are known together, and the settings.
+        kept: results of the task.
         known: increments that are on the model already.
         texts: digest of what was queued: the page may show other texts by now.
     """
@@ -129,25 +128,16 @@ def compute_missing(  # noqa: PLR0913
     missing = [row.concept for row in found if row.missing]
     fresh: dict[str, Increment | Refusal] = {}
     if missing:
-        with host.computing(), host.memory_explained(kept.config.method):
+        with host.computing(), host.memory_explained(kept.task.config.method):
             session = open_session(model, clip, known)
             names = [row.concept.name for row in rows]
-            progress = _RowProgress(names, texts)
-            run = partial(
-                compute,
-                session,
-                clip,
-                kept.concepts,
-                config=kept.config,
-                resolution=resolution,
-                progress=progress,
-                beside=(*(row.concept for row in rows), *known.concepts),
-            )
-            for concept, result in _results(missing, run, kept.config):
+            run = partial(compute, session, clip, kept, progress=_RowProgress(names, texts))
+            for concept, result in _results(missing, run, kept.task.config):
                 kept.keep(concept, result)
-                fresh[concept.name] = result
+                increment = result if isinstance(result, Refusal) else result.increment
+                fresh[concept.name] = increment
                 number = names.index(concept.name)
-                row = replace(found[number], result=result)
+                row = replace(found[number], result=increment)
                 host.send("sepme.row", row.event(number, merged=merged, texts=texts))
     return [replace(row, result=row.result or fresh.get(row.concept.name)) for row in found]
 
@@ -176,30 +166,28 @@ class _RowProgress(host.NodeProgress):
 
 def _results(
     concepts: Sequence[Concept], run: Run, config: EraseConfig
-) -> Iterator[tuple[Concept, Increment | Refusal]]:
+) -> Iterator[tuple[Concept, Erasure | Refusal]]:
     """Each as soon as it is there, so that cancelling keeps it.
 
     The closed form shares one factorisation among all concepts; training takes them one by one.
     """
-    if config.method == "closed form":
+    if not config.draws:
         return _attempt(concepts, run)
     return chain.from_iterable(_attempt([concept], run) for concept in concepts)
 
 
-def _attempt(
-    concepts: Sequence[Concept], run: Run
-) -> Iterator[tuple[Concept, Increment | Refusal]]:
+def _attempt(concepts: Sequence[Concept], run: Run) -> Iterator[tuple[Concept, Erasure | Refusal]]:
     """All that can be erased; those that cannot are left out and named."""
     left = list(concepts)
     while left:
         try:
-            increments = [erasure.increment for erasure in run(left)]
+            erasures = run(left)
         except NotSeparableError as error:
             refused = [c for c in left if c.name == error.concept] or left
             yield from ((concept, Refusal(str(error))) for concept in refused)
             left = [c for c in left if c not in refused]
         else:
-            yield from zip(left, increments, strict=True)
+            yield from zip(left, erasures, strict=True)
             return
 
 

@@ -16,7 +16,6 @@ from ..sepme_core.text_fields import parse_concepts, parse_lines, parse_protecte
 from . import host
 from . import preserve as lists
 from .common import StackType, check_choices, mode_input, prompts_input, schema, side_input
-from .computing import protecting
 from .concept_rows import (
     ConceptRow,
     compute_missing,
@@ -26,7 +25,7 @@ from .concept_rows import (
     rows_report,
 )
 from .kept import Kept
-from .last_run import Task
+from .last_run import note_run, read_task
 from .remarks import on_model, writers_key
 from .rows import parse_rows
 from .session import identify
@@ -186,20 +185,17 @@ class Eraser(io.ComfyNode):
                 "to 'exact'."
             )
         known = sum(host.applied(model), Stack())
-        task = Task.of(
+        task = read_task(
             concepts, protected_concepts, preserve, preserve_list, method, resolution, templates
         )
-        provenance = identify(model, clip)
         resolution, _ = host.picture_size(model, resolution, resolution)
         rows_now = concept_rows(parse_concepts(concepts), parse_rows(rows))
         _check_anchors(rows_now)
-        together, dtype = protecting(task.concepts, known), host.compute_dtype(model)
-        kept = Kept(together, task.config, provenance, dtype, resolution)
-        task.note(kept)
+        erased = (*(row.concept for row in rows_now), *known.concepts)
+        kept = Kept(task.drawn_at(resolution).protecting(known), model, clip, erased)
+        note_run(task, kept)
         texts = task.digest
-        found = compute_missing(
-            model, clip, kept, rows_now, resolution, known, merged=merged, texts=texts
-        )
+        found = compute_missing(model, clip, kept, rows_now, known, merged=merged, texts=texts)
         stack = Stack(tuple(row.entry for row in found if row.entry))
         apply = host.apply_merged if merged else host.apply_exact
         patched = apply(model, stack, window)
@@ -210,6 +206,7 @@ class Eraser(io.ComfyNode):
         remarks += row_remarks(found, kept.unwritten, merged=merged)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
         log.info("SepME\n%s", text)
+        provenance = identify(model, clip)
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}
         headline = f"{len(stack.active())} of {counted(len(found), 'concept')} erased"
         ui = told(headline, text, remarks, narrowest(found), sepme_rows=events, sepme_model=[fits])

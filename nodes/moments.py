@@ -15,8 +15,8 @@ from ..sepme_core.denoiser import Progress
 from ..sepme_core.embeddings import EncodedPrompt, TextEncoder
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.preserve import Moment, MomentOf, second_moment
-from ..sepme_core.safetensors_file import from_safetensors, to_safetensors, write_file
-from . import files
+from ..sepme_core.safetensors_file import from_safetensors, to_safetensors
+from . import cache, files
 
 __all__ = ["kept_moments"]
 
@@ -39,10 +39,11 @@ def _moment(
     path = files.cache_folder() / f"captions-{name}.safetensors"
     known = _read(path)
     if known is not None:
+        cache.used(path)
         return known
     moment = second_moment(captions, encode, on_step)
     try:
-        write_file(path, _to_bytes(moment), overwrite=True)
+        cache.write(path, _to_bytes(moment))
     except IncrementFileError as error:
         log.warning("SepME: captions are encoded again next time: %s", error)
     return moment

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..sepme_core.erase import Erasure
+from ..sepme_core.increment import Increment
 from .drawing import GREY, GRID, INK, MARGIN, WIDTH, as_image, dot, font, short
 
 __all__ = ["erasure_plot"]
@@ -17,16 +17,19 @@ ROW, LABEL = 40, 170
 PROTECTED, CONCEPT, ZONE = "#2f7ed8", "#d8572f", "#eef1f7"
 SERIES = ("#d8572f", "#2f7ed8", "#3a9d5d", "#8b5cd6", "#c79a1b", "#4aa5b8")
 CURVE_HEIGHT = 260
+Result = tuple[Increment, Sequence[float]]
 
 
-def erasure_plot(erasures: Sequence[Erasure]) -> Tensor:
+def erasure_plot(results: Sequence[Result]) -> Tensor:
     """Margins of all concepts and, where there was training, the correlation.
 
+    Args:
+        results: increments, each with its stopping statistic after every step of training.
     Returns:
         one IMAGE, `[1, height, width, 3]` float32 in [0, 1].
     """
-    planned = [e for e in erasures if e.plan is not None]
-    trained = [e for e in erasures if e.statistics]
+    planned = [increment for increment, _ in results if increment.separable]
+    trained = [(i.concept.name, statistics) for i, statistics in results if statistics]
     height = MARGIN + (3 * ROW + ROW * len(planned) if planned else 0)
     height += (CURVE_HEIGHT + 2 * ROW if trained else 0) + MARGIN
     image = Image.new("RGB", (WIDTH, max(height, 3 * ROW)), "white")
@@ -39,7 +42,7 @@ def erasure_plot(erasures: Sequence[Erasure]) -> Tensor:
     return as_image(image)
 
 
-def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> int:
+def _margins(draw: ImageDraw.ImageDraw, increments: Sequence[Increment], top: int) -> int:
     draw.text(
         (MARGIN, top),
         "How far prompts reach into a concept, from 0 to 1",
@@ -48,10 +51,9 @@ def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -
     )
     top += ROW
     left, right = LABEL, WIDTH - MARGIN
-    for erasure in erasures:
-        assert erasure.plan is not None
-        zone, y = erasure.plan.dead_zone, top + ROW // 2
-        draw.text((MARGIN, top + 6), short(erasure.increment.concept.name), fill=INK, font=font(17))
+    for increment in increments:
+        zone, y = increment.dead_zone, top + ROW // 2
+        draw.text((MARGIN, top + 6), short(increment.concept.name), fill=INK, font=font(17))
         at = [
             left + round(v * (right - left))
             for v in (zone.largest_protected, zone.threshold, zone.smallest_concept)
@@ -72,28 +74,30 @@ def _margins(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -
     return top + 2 * ROW
 
 
-def _curves(draw: ImageDraw.ImageDraw, erasures: Sequence[Erasure], top: int) -> None:
+def _curves(
+    draw: ImageDraw.ImageDraw, trained: Sequence[tuple[str, Sequence[float]]], top: int
+) -> None:
     draw.text(
         (MARGIN, top), "Correlation with the concept, by step (log scale)", fill=INK, font=font(20)
     )
     top += ROW
     left, right, bottom = LABEL, WIDTH - MARGIN, top + CURVE_HEIGHT
-    values = np.concatenate([np.abs(e.statistics) for e in erasures]).clip(1e-7)
+    values = np.concatenate([np.abs(statistics) for _, statistics in trained]).clip(1e-7)
     low, high = np.log10(values.min()) - 0.1, np.log10(values.max()) + 0.1
     for power in range(int(np.ceil(low)), int(np.floor(high)) + 1):
         y = bottom - (power - low) / (high - low) * CURVE_HEIGHT
         draw.line((left, y, right, y), fill=GRID, width=1)
         draw.text((left - 60, y - 9), f"1e{power}", fill=GREY, font=font(15))
-    n_steps = max(len(e.statistics) for e in erasures)
-    for i, erasure in enumerate(erasures):
+    n_steps = max(len(statistics) for _, statistics in trained)
+    for i, (name, statistics) in enumerate(trained):
         color = SERIES[i % len(SERIES)]
-        logs = np.log10(np.abs(erasure.statistics).clip(1e-7))
+        logs = np.log10(np.abs(statistics).clip(1e-7))
         xs = left + np.arange(len(logs)) / max(n_steps - 1, 1) * (right - left)
         ys = bottom - (logs - low) / (high - low) * CURVE_HEIGHT
         draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=color, width=3)
         draw.text(
             (MARGIN, top + 22 * i),
-            short(erasure.increment.concept.name),
+            short(name),
             fill=color,
             font=font(16),
         )

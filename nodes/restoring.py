@@ -12,11 +12,10 @@ from ..sepme_core.config import EraseConfig
 from ..sepme_core.increment import Increment, Stack
 from ..sepme_core.increment_file import to_bytes
 from . import host
-from .computing import protecting
 from .concept_rows import compute_missing, concept_rows
 from .file_rows import LoadedRow, concept_line, concept_name
 from .kept import Kept, Refusal
-from .session import identify
+from .task import Task
 
 __all__ = ["restored"]
 
@@ -34,7 +33,7 @@ def restored(
     missing = {row.row.key: _named(row, concepts) for row in loaded if row.state == "missing"}
     chosen = list({c.name: c for c in missing.values() if c}.values())
     known = stack + sum(host.applied(model), Stack())
-    results = _computed(model, clip, protecting(concepts, known), chosen, known) if chosen else {}
+    results = _computed(model, clip, concepts, chosen, known) if chosen else {}
     named = {key: c and results[c.name] for key, c in missing.items()}
     return [_restored(row, named[row.row.key]) if row.state == "missing" else row for row in loaded]
 
@@ -43,10 +42,10 @@ def _computed(
     model: Any, clip: Any, concepts: ConceptSet, chosen: Sequence[Concept], known: Stack
 ) -> dict[str, Increment | Refusal]:
     """Results by name, in closed form; what is kept already is not computed."""
-    config, dtype = EraseConfig(method="closed form"), host.compute_dtype(model)
-    kept = Kept(concepts, config, identify(model, clip), dtype, 0)
+    task = Task.of(concepts, EraseConfig()).protecting(known)
+    kept = Kept(task, model, clip, (*chosen, *known.concepts))
     rows = concept_rows(chosen, ())
-    found = compute_missing(model, clip, kept, rows, 0, known, merged=False)
+    found = compute_missing(model, clip, kept, rows, known, merged=False)
     return {row.concept.name: row.result for row in found if row.result}
 
 
@@ -77,6 +76,6 @@ def _compared(loaded: LoadedRow, increment: Increment) -> str:
     if hashlib.sha256(to_bytes(increment)).hexdigest() == loaded.row.sha256:
         return ", the same to the bit as the file that the workflow was saved with."
     return (
-        ". It is not the same to the bit as the file that the workflow was saved with: pictures "
-        "may differ. SepME Save keeps it."
+        ". It is not the same to the bit as the file that the workflow was saved with, or that one "
+        "is of another version of SepME: pictures may differ. SepME Save keeps it."
     )

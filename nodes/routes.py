@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from ..sepme_core.errors import IncrementFileError, SepMEError
-from . import files, library_changes, trash
+from . import cache, files, kept, library_changes, trash
 from .file_names import shortened
 from .last_run import known_rows
 from .library import list_library
@@ -41,6 +41,8 @@ def register_routes(routes: web.RouteTableDef) -> None:
         ("GET", f"{PATH}/trash", _trash),
         ("POST", f"{PATH}/restore", _restore),
         ("POST", "/sepme/eraser", _eraser),
+        ("GET", "/sepme/cache", _cache),
+        ("POST", "/sepme/cache/clear", _clear_cache),
     ):
         routes.route(method, path)(_explaining(handler))
 
@@ -148,6 +150,17 @@ async def _eraser(request: web.Request) -> web.Response:
     given = await _json(request)
     found = await asyncio.to_thread(known_rows, given)
     return web.json_response({"version": VERSION, **found})
+
+
+async def _cache(_: web.Request) -> web.Response:
+    found = await asyncio.to_thread(cache.state, files.cache_folder())
+    return web.json_response({"version": VERSION, **found})
+
+
+async def _clear_cache(request: web.Request) -> web.Response:
+    await _json(request)
+    kept.forget()
+    return web.json_response({"freed": await asyncio.to_thread(cache.clear, files.cache_folder())})
 
 
 async def _entry(file: str) -> web.Response:

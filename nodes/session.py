@@ -53,7 +53,7 @@ def open_session(model: Any, clip: Any, stack: Stack | None = None) -> Session:
         host.check_same_encoder([e.increment for e in stack.entries], provenance.text_encoder)
     dtype = host.compute_dtype(plain)
     encode = host.encode_prompts(clip, dtype, family.d_text)
-    moment_of = kept_moments(encode, f"{provenance.text_encoder} {dtype}", host.NodeProgress())
+    moment_of = kept_moments(encode, f"{host.encoder_digest(clip)} {dtype}", host.NodeProgress())
     return Session(plain, encode, host.text_only_weights(plain), dtype, provenance, moment_of)
 
 

@@ -132,6 +132,19 @@ class ConceptSet:
         extra = dict.fromkeys(n for c in new for n in c.names if name_key(n) not in listed)
         return replace(self, protected_concepts=(*self.protected_concepts, *extra))
 
+    def in_order(self) -> ConceptSet:
+        """The same set with its lines in an order of their own: they may come in any.
+
+        What is protected is so wherever it stands, and so do concepts protect each other. Where a
+        template or a synonym stands does count: drawings take them in turn.
+        """
+        return replace(
+            self,
+            concepts=tuple(sorted(self.concepts, key=lambda c: (name_key(c.name), c.name))),
+            protected_concepts=_in_order(self.protected_concepts),
+            protected_prompts=_in_order(self.protected_prompts),
+        )
+
     def prompts_of(self, concept: Concept) -> list[ConceptPrompt]:
         """Every spelling of every name of a concept, bare and in every template."""
         parts = [template.split(SLOT, 1) for template in (SLOT, *self.templates)]
@@ -183,6 +196,10 @@ def is_name(prompt: str, templates: Sequence[str], protected: Container[str]) ->
 def quoted(prompt: str) -> str:
     """A prompt in quotation marks, for messages; the empty one in words."""
     return repr(prompt) if prompt else "the empty prompt"
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names), key=lambda name: (name_key(name), name)))
 
 
 def _check_names(concepts: tuple[Concept, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from .errors import ConceptError
@@ -73,6 +73,12 @@ class BasisConfig:
         _check_positive(ridge=self.ridge, push=self.push)
         if self.dead_zone is not None:
             _require("dead_zone", 0 < self.dead_zone < 1, self.dead_zone, "between 0 and 1")
+
+    def used(self) -> dict[str, object]:
+        """The settings that count: exact bases have no others to choose."""
+        own = asdict(self)
+        kept = ("protection", "ridge", "push")
+        return own if self.protection == "truncated" else {k: own[k] for k in kept}
 
 
 @dataclass(frozen=True)
@@ -168,6 +174,24 @@ class EraseConfig:
     def __post_init__(self) -> None:
         _require("method", self.method in METHODS, self.method, ", ".join(METHODS))
         _check_counts(0, seed=self.seed)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the method draws pictures, by a seed."""
+        return self.method != "closed form"
+
+    def used(self) -> dict[str, object]:
+        """The settings that the method's results depend on, JSON-ready, and its name."""
+        used: dict[str, object] = {"name": self.method}
+        if self.draws:
+            used["seed"] = self.seed
+        if self.method != "unconstrained":
+            used["basis"] = self.basis.used()
+        if self.method.endswith("refine"):
+            used["refine"] = asdict(self.refine)
+        if self.method.startswith(("paper", "unconstrained")):
+            used["paper"] = asdict(self.paper)
+        return used
 
 
 def _check_optimiser(learning_rate: float, max_steps: int, momentum: float) -> None:

@@ -82,9 +82,9 @@ def erase(
         NotSeparableError: names the concept that cannot be told from the protected prompts.
         ConceptError: settings out of range, or a denoiser is missing.
     """
-    if denoiser is None and config.method != "closed form":
+    if denoiser is None and config.draws:
         raise ConceptError(f"The method {config.method!r} needs a denoiser.")
-    if latents is not None and len(chosen) > 1 and config.method != "closed form":
+    if latents is not None and len(chosen) > 1 and config.draws:
         raise ConceptError(
             f"Pictures are given for {len(chosen)} concepts at once, but they show one. Name a "
             "single concept to erase, or leave the pictures away."
@@ -248,15 +248,9 @@ class _Run:
         return denoiser.draw(prompt, paper.n_images, self.config.seed, paper.n_sampling_steps)
 
     def _method(self) -> dict[str, object]:
-        config = self.config
-        used: dict[str, object] = {"name": config.method, "seed": config.seed}
-        if config.method != "unconstrained":
-            used["basis"] = asdict(config.basis)
+        used = self.config.used()
+        if "basis" in used:
             used["preserve"] = list_digest(self.concepts.preserve)
-        if config.method.endswith("refine"):
-            used["refine"] = asdict(config.refine)
-        if config.method.startswith(("paper", "unconstrained")):
-            used["paper"] = asdict(config.paper)
         return used
 
     def _counting(self) -> CountingDenoiser:

@@ -58,9 +58,13 @@ def write_increment(increment: Increment, path: Path, *, overwrite: bool = False
     write_file(path, to_bytes(increment), overwrite=overwrite)
 
 
-def to_bytes(increment: Increment) -> bytes:
-    """The file's content; equal increments give equal bytes."""
-    return to_safetensors(increment.tensors(), _metadata(increment))
+def to_bytes(increment: Increment, beside: Mapping[str, str] | None = None) -> bytes:
+    """The file's content; equal increments give equal bytes.
+
+    Args:
+        beside: further metadata, which is not the increment's; names without `sepme.`.
+    """
+    return to_safetensors(increment.tensors(), _metadata(increment) | dict(beside or {}))
 
 
 @dataclass(frozen=True)

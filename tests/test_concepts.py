@@ -1,5 +1,7 @@
 """Concept sets: their text form, their prompts, and what they protect from each other."""
 
+from dataclasses import replace
+
 import pytest
 
 from sepme_core.concepts import (
@@ -241,3 +243,15 @@ def test_anchor_that_holds_the_concept_is_refused(anchor):
 @pytest.mark.parametrize("anchor", ["", "catalogue", "animal", "nearest"])
 def test_anchor_that_only_looks_like_the_concept_is_taken(anchor):
     assert ConceptSet((Concept("cat", ("kitten",), anchor),))["cat"].anchor == anchor
+
+
+def test_sets_whose_lines_stand_otherwise_are_one_set_in_order():
+    one = ConceptSet((CAT, DOG), ("a {}", "b {}"), ("Owl", "ape"), ("x", "y"), ("p", "q"))
+    other = replace(
+        one, concepts=(DOG, CAT), protected_concepts=("ape", "Owl"), protected_prompts=("y", "x")
+    )
+    assert one != other
+    assert one.in_order() == other.in_order() == one.in_order().in_order()
+    assert one.in_order().protected_concepts == ("ape", "Owl")
+    turned = replace(one, templates=one.templates[::-1])
+    assert turned.in_order() != one.in_order(), "drawings take phrasings in turn"

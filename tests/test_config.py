@@ -69,3 +69,15 @@ def test_setting_out_of_range_is_refused_by_name_with_what_was_expected(kind, na
 def test_all_methods_and_protections_are_accepted():
     assert [EraseConfig(m).method for m in METHODS] == list(METHODS)
     assert [BasisConfig(p).protection for p in PROTECTIONS] == list(PROTECTIONS)
+
+
+def test_only_settings_that_a_method_uses_are_told_of():
+    closed = EraseConfig("closed form", seed=5).used()
+    assert closed == EraseConfig("closed form", refine=RefineConfig(max_steps=3)).used()
+    assert set(closed) == {"name", "basis"}
+    assert set(EraseConfig("refine").used()) == {"name", "basis", "refine", "seed"}
+    assert set(EraseConfig("paper joint").used()) == {"name", "basis", "paper", "seed"}
+    assert set(EraseConfig("unconstrained").used()) == {"name", "paper", "seed"}
+    exact = [BasisConfig("full", energy=energy).used() for energy in (0.6, 0.9)]
+    assert exact[0] == exact[1]
+    assert BasisConfig(energy=0.6).used() != BasisConfig(energy=0.9).used()

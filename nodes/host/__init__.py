@@ -11,6 +11,7 @@ from .applying import (
     remove,
     without_increments,
 )
+from .contents import digest
 from .denoiser import HostDenoiser, autograd_ready, computing
 from .downstream import Writer, weight_writers
 from .families import FAMILIES, Family
@@ -64,6 +65,7 @@ __all__ = [
     "conditioning",
     "decode",
     "differing",
+    "digest",
     "empty_latent",
     "encode_prompts",
     "encoder_digest",

@@ -4,7 +4,8 @@ import comfy.utils
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
-from sepme_pack.nodes import host
+from sepme_pack.nodes import cache, host, kept
+from sepme_pack.nodes import compute as compute_node
 from sepme_pack.nodes.compute import Compute
 from sepme_pack.nodes.host import running
 from sepme_pack.sepme_core.concepts import NEAREST, Concept, ConceptSet
@@ -44,6 +45,27 @@ def loaded():
 
 
 @pytest.fixture(autouse=True)
+def folder(increments_folder):
+    """An empty `models/sepme`, and nothing in memory either."""
+    kept.forget()
+    return increments_folder
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """The names of what is computed, in order."""
+    done = []
+    compute = compute_node.compute
+
+    def counted(session, clip, kept, chosen, *rest):
+        done.extend(c.name for c in chosen)
+        return compute(session, clip, kept, chosen, *rest)
+
+    monkeypatch.setattr(compute_node, "compute", counted)
+    return done
+
+
+@pytest.fixture(autouse=True)
 def told():
     PromptServer.instance.told.clear()
     return PromptServer.instance.told
@@ -69,11 +91,11 @@ def test_what_is_computed_applies_and_the_model_stays_as_it_was(method, loaded, 
         assert torch.equal(models.draw(erasing, clip, prompt), same), prompt
 
 
-def test_the_same_seed_gives_the_same_increment_and_another_seed_another(loaded, clip):
-    digests = [
-        run(loaded, clip, method="refine", seed=seed)[0].entries[0].increment.digest
-        for seed in (0, 0, 1)
-    ]
+def test_the_same_seed_gives_the_same_increment_and_another_seed_another(loaded, clip, folder):
+    digests = []
+    for seed in (0, 0, 1):
+        cache.clear(folder / "cache")
+        digests.append(run(loaded, clip, method="refine", seed=seed)[0].entries[0].increment.digest)
     assert digests[0] == digests[1] != digests[2]
 
 

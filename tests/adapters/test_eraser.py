@@ -38,7 +38,7 @@ def states(concept):
 @pytest.fixture
 def folder(increments_folder):
     """An empty `models/sepme`, and nothing in memory either."""
-    kept._IN_MEMORY.clear()
+    kept.forget()
     return increments_folder
 
 
@@ -54,10 +54,9 @@ def work(monkeypatch):
     done = {"computed": [], "encoded": 0}
     compute = concept_rows.compute
 
-    def counted(*args, **kwargs):
-        given = [a for a in args if isinstance(a, list)]
-        done["computed"] += [c.name for c in given[0]]
-        return compute(*args, **kwargs)
+    def counted(session, clip, kept, chosen, **more):
+        done["computed"] += [c.name for c in chosen]
+        return compute(session, clip, kept, chosen, **more)
 
     monkeypatch.setattr(concept_rows, "compute", counted)
     return done
@@ -180,7 +179,7 @@ def test_where_nothing_can_be_written_it_goes_on_and_says_so(
     assert "Nothing could be kept on disk" in report
     run(loaded, clip, rows="cat off")
     assert work["computed"] == ["cat", "rose"], "memory serves for as long as the host runs"
-    kept._IN_MEMORY.clear()
+    kept.forget()
     (folder / "cache").unlink()
     assert "Nothing could be kept" not in run(loaded, clip).result[2]
     assert len(work["computed"]) == 4

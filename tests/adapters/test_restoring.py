@@ -34,7 +34,7 @@ def loaded():
 @pytest.fixture
 def shared(increments_folder, loaded, clip):
     """Rows as they stand in the workflow, of files that are there."""
-    kept._IN_MEMORY.clear()
+    kept.forget()
     with torch.inference_mode(), CurrentNodeContext("prompt", "1"):
         _, stack, _ = Eraser.execute(
             loaded, clip, "\n".join(LINES), preserve_list="none", resolution=64
@@ -129,7 +129,7 @@ def test_it_is_kept_and_other_settings_are_told(shared, increments_folder, loade
 
 
 def test_plain_lines_find_their_concepts_by_the_files_names(increments_folder, loaded, clip, work):
-    kept._IN_MEMORY.clear()
+    kept.forget()
     stack, _ = run("mine/Kitten 0.5\nrose off", loaded, clip, concept_set(*LINES)).result
     assert [(e.name, e.strength) for e in stack.entries] == [("cat", 0.5)]
     assert work == ["cat"]
@@ -144,7 +144,7 @@ def test_what_the_set_does_not_name_stays_missing(shared, increments_folder, loa
 
 
 def test_what_cannot_be_erased_is_refused_with_its_reason(increments_folder, loaded, clip):
-    kept._IN_MEMORY.clear()
+    kept.forget()
     twin = concept_set("rose", "rose ()", "cat")  # the same to the text encoder
     with pytest.raises(IncrementFileError, match="Its file is missing, and .*rose"):
         run("rose\ncat", loaded, clip, twin)
