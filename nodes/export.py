@@ -26,6 +26,7 @@ from ..sepme_core.lora import (
 from ..sepme_core.safetensors_file import to_safetensors, write_file
 from . import files, host
 from .common import StackType, schema
+from .listing import without_ending
 from .session import open_session
 from .telling import told
 
@@ -85,7 +86,7 @@ class ExportLoRA(io.ComfyNode):
     ) -> io.NodeOutput:
         """Everything is checked and measured before the file is written, and measured again."""
         active = _active(stack)
-        path = files.target_path(folder, filename.removesuffix(files.ENDING), FOLDER)
+        path = files.target_path(folder, without_ending(filename.strip()), FOLDER)
         plain = None if model is None else host.without_increments(model)
         family = _family(active, plain)
         lora = Lora.of(active).shortened()

@@ -15,7 +15,7 @@ from ..sepme_core.errors import SepMEError
 from ..sepme_core.safetensors_file import write_atomically
 from . import files
 from .file_names import refusal, shortened, tidy
-from .listing import ENDING, PICTURES, is_apart, is_twin
+from .listing import ENDING, PICTURES, is_apart, is_twin, without_ending
 
 __all__ = [
     "MOST_BYTES",
@@ -165,8 +165,7 @@ def rename(roots: Sequence[Path], file: str, name: str) -> str:
         LibraryError: a name that some system cannot have, or that is taken.
     """
     root, path = locate_own(roots, file)
-    name = name.strip()
-    name = name[: -len(ENDING)] if name.lower().endswith(ENDING) else name
+    name = without_ending(name.strip())
     if why := refusal(name):
         raise LibraryError(
             f"{shortened(name)!r} cannot be a file's name everywhere: {why}. Use letters, digits, "

@@ -21,6 +21,7 @@ __all__ = [
     "is_apart",
     "is_twin",
     "walk",
+    "without_ending",
 ]
 
 ENDING = ".safetensors"
@@ -61,6 +62,11 @@ def walk(root: Path) -> Iterator[Listed]:
     return _walk(root, "", linked=False, above=())
 
 
+def without_ending(name: str) -> str:
+    """A file's name as people say it, whatever the capitals of its ending."""
+    return name[: -len(ENDING)] if name.lower().endswith(ENDING) else name
+
+
 def is_apart(root: Path, folder: str) -> bool:
     """Whether a folder of a model folder is one of those that hold something else.
 
@@ -98,7 +104,7 @@ def _walk(
                 below = folder / entry.name
                 yield from _walk(below, f"{name}/", linked=by_link, above=(*above, here))
         elif entry.name.lower().endswith(ENDING) and not is_twin(entry.name):
-            stem = entry.name[: -len(ENDING)]
+            stem = without_ending(entry.name)
             beside = [pictures[stem + e] for e in PICTURES if stem + e in pictures]
             yield Listed(entry, name, by_link, _changed(beside[0]) if beside else None)
 

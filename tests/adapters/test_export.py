@@ -10,7 +10,7 @@ import comfy.utils
 import folder_paths
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sepme_pack.nodes import export, host
 from sepme_pack.nodes.export import ExportLoRA
 from sepme_pack.nodes.stacks import Load
@@ -255,6 +255,28 @@ def test_a_file_is_replaced_only_when_asked(model, loras):
     export_lora(second, model, overwrite=True)
     assert Path(path).read_bytes() != before
     assert saved(loras) == {"x.safetensors"}
+
+
+def test_a_lora_of_somebody_else_is_never_offered_to_be_replaced(model, loras):
+    loras.mkdir(parents=True, exist_ok=True)
+    save_file({"lora_up.weight": torch.ones(2, 2)}, loras / "x.safetensors")
+    with pytest.raises(
+        IncrementFileError, match="exists already .* Choose another filename or"
+    ) as e:
+        export_lora(Stack.of([blind(model)]), model)
+    assert "overwrite" not in str(e.value)
+    export_lora(Stack.of([blind(model, "dog")]), model, filename="y")
+    with pytest.raises(IncrementFileError, match="or turn overwrite on to replace it"):
+        export_lora(Stack.of([blind(model)]), model, filename="y")
+
+
+@pytest.mark.parametrize(
+    ("filename", "file"),
+    [("No C++", "No C++"), ("a.SafeTensors", "a"), ("हिन्दी", "हिन्दी"), ("a/b", "a_b-c14cddc0")],
+)
+def test_a_lora_is_called_as_saved_increments_are(filename, file, model, loras):
+    export_lora(Stack.of([blind(model)]), model, filename=filename)
+    assert saved(loras) == {f"{file}.safetensors"}
 
 
 @pytest.mark.parametrize("folder", ["..", "/tmp", "a/../../b"])
