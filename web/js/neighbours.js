@@ -8,7 +8,8 @@
  * @typedef {Record<string, {class_type: string, inputs: Record<string, any>}>} Prompt as the server runs it
  * @typedef {{concept: string, names: {name: string, similarity: number}[]}} Suggested
  */
-import { lines, nameKey } from "./rows.js";
+import { protectedNames, typed } from "./concepts.js";
+import { nameKey } from "./spelling.js";
 import { t } from "./words.js";
 
 export const ASKING = "sepme_neighbours"; // the id of the node that is added
@@ -56,18 +57,22 @@ function isLink(/** @type {any} */ value) {
 
 /** A field with further names, one a line; those that it has already are not repeated. */
 export function withNames(/** @type {string} */ text, /** @type {string[]} */ names) {
-  const known = new Set(lines(text).map(nameKey));
-  const fresh = names.filter((name) => !known.has(nameKey(name)));
-  return [...lines(text.trimEnd()), ...fresh].filter((line, at) => line || at).join("\n");
+  const known = keys(text);
+  const fresh = names.filter((name) => !known.has(nameKey(name))).map(typed);
+  return [text.trimEnd(), ...fresh].filter(Boolean).join("\n");
 }
 
 /** What is suggested and not there yet, each name once. @returns {Suggested[]} */
 export function missing(/** @type {Suggested[]} */ suggested, /** @type {string} */ text) {
-  const known = new Set(lines(text).map(nameKey));
+  const known = keys(text);
   const left = suggested.map(({ concept, names }) => {
     const fresh = names.filter(({ name }) => !known.has(nameKey(name)));
     fresh.forEach(({ name }) => known.add(nameKey(name)));
     return { concept, names: fresh };
   });
   return left.filter(({ names }) => names.length);
+}
+
+function keys(/** @type {string} */ text) {
+  return new Set(protectedNames(text).names.map(nameKey));
 }

@@ -10,7 +10,7 @@
  * @property {string} name empty where the line names nothing of its own (a note, a repeated name)
  */
 import { conceptLines } from "./concepts.js";
-import { lines, nameKey } from "./rows.js";
+import { lines, nameKey } from "./spelling.js";
 
 export class RowKeeper {
   constructor() {

@@ -41,13 +41,18 @@ export function clean(/** @type {string} */ text) {
   return seen.trim().replace(JOINERS, "").trim();
 }
 
+/** All lines of a text, also the empty ones. */
+export function lines(/** @type {string} */ text) {
+  return text.split(LINE_END);
+}
+
 /**
  * The lines that say something, as typed, with their numbers from 1, and the notes.
  *
  * @returns {{ said: [number, string][], notes: string[] }}
  */
 export function notedLines(/** @type {string} */ text) {
-  const all = text.split(LINE_END).map((line, at) => /** @type {[number, string]} */ ([at + 1, line.replace(AROUND, "")]));
+  const all = lines(text).map((line, at) => /** @type {[number, string]} */ ([at + 1, line.replace(AROUND, "")]));
   const notes = all.map(([, line]) => line).filter((line) => NOTE.test(line));
   return { said: all.filter(([, line]) => line && !NOTE.test(line)), notes };
 }
