@@ -190,7 +190,7 @@ def test_of_a_thousand_rows_and_five_hundred_files_only_the_visible_ones_cost_ti
     expect(tab.locator(".sepme-card:not([hidden])").first).to_be_visible()
     assert 5 < tab.locator(".sepme-card").count() < 40
     for _ in range(5):
-        tab.locator(".sepme-list").evaluate("(list) => { list.scrollTop += 8000; }")
+        tab.locator(".sepme-list:visible").evaluate("(list) => { list.scrollTop += 8000; }")
         page.page.wait_for_timeout(50)
     tab.get_by_label("Filter").press_sequentially("file 49", delay=30)
     expect(tab.locator(".sepme-card:not([hidden])")).to_have_count(11)

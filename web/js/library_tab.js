@@ -37,7 +37,7 @@ export class LibraryTab {
     /** @type {Entry[]} */
     this.shown = [];
     this.filter = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter"), oninput: () => this.draw() });
-    this.order = h("select", { className: "sepme-sort", title: t("Sort"), "aria-label": t("Sort"), onchange: () => this.draw() });
+    this.order = h("select", { className: "sepme-order", title: t("Sort"), "aria-label": t("Sort"), onchange: () => this.draw() });
     this.order.append(...Object.keys(ORDERS).map((name) => h("option", { value: name }, t(name))));
     this.note = h("p", { className: "sepme-problem", role: "status" });
     this.list = new WindowedList(() => libraryCard(this.doing()), CARD);

@@ -16,8 +16,8 @@ import { listed, nameKey, writeState } from "./rows.js";
 import { TextWidget } from "./text_widget.js";
 import { t } from "./words.js";
 
-/** States that only rows without a file have. */
-const WITHOUT_FILE = new Set(["missing", "computed", "refused"]);
+/** States that only rows have whose file is not in its place. */
+const WITHOUT_FILE = new Set(["missing", "computed", "refused", "moved"]);
 
 /** Whether a run has loaded a row's file. */
 function hasFile(/** @type {{state: string}} */ { state }) {
@@ -82,9 +82,10 @@ export class StackPanel {
 
   /** Whether the folder has no such file; what a run has loaded though nobody listed it is there. */
   absent(/** @type {string} */ file) {
-    if (!this.library.loaded || this.library.entry(file)) return false;
     const told = this.told.get(file);
-    return !(told?.unlisted && hasFile(told));
+    const listed = this.library.entry(file) !== undefined;
+    if (told && listed) told.unlisted = false;
+    return this.library.loaded && !listed && !(told?.unlisted && hasFile(told));
   }
 
   /** Lets rows name the files that were moved, by where they are now. */
@@ -123,7 +124,7 @@ export class StackPanel {
     const told = this.told.get(file);
     const absent = this.absent(file);
     const now = absent && this.library.whereIs(sha256);
-    if (now) return { state: "moved", text: t("It is {file} now. Press “Use the moved files” to load it from there.", { file: now }) };
+    if (now) return { state: "moved", text: t("It is loaded from {file}, which is the same to the bit. “Use the moved files” writes that name into the rows.", { file: now }) };
     if (absent && !canRestore(this.node)) return { state: "missing", text: t("It is not in models/sepme. Put the file there, switch the row off, or press “Compute again”.") };
     if (entry?.problem) return { state: "corrupt", text: entry.problem };
     const known = told && told.state !== "off" && WITHOUT_FILE.has(told.state) === absent;

@@ -16,7 +16,9 @@ export const ZH = {
   "Everything in the cache is computed again when it is needed. Saved files stay.": "缓存中的内容会在需要时重新计算。已保存的文件不受影响。",
   Trash: "回收站", Restore: "恢复", "The trash is empty.": "回收站是空的。", "In the trash: what is restored gets its place back.": "回收站：恢复后回到原来的位置。",
   "Picture: choose one, or drop it here": "图片：选择一张，或拖放到这里", newest: "最新", largest: "最大",
-  "Use the moved files": "使用移动后的文件", "It is {file} now. Press “Use the moved files” to load it from there.": "它现在是 {file}。点击“使用移动后的文件”即可从那里加载。",
+  "Use the moved files": "使用移动后的文件", 
+  "It is loaded from {file}, which is the same to the bit. “Use the moved files” writes that name into the rows.":
+    "将从 {file} 加载，其内容完全相同。点击“使用移动后的文件”会把该名称写入各行。",
   Sort: "排序", family: "模型系列", name: "名称", concept: "概念", Compact: "紧凑", Replace: "替换", moved: "已移动",
   "In this workflow": "此工作流", "In all workflows": "所有工作流", "Save for all workflows as…": "为所有工作流另存为…",
   "The presets for all workflows have version {version}; this version of SepME reads {known}. Update the SepME nodes to use them.":
