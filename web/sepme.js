@@ -9,7 +9,7 @@ import { h } from "./js/dom.js";
 import { EraserPanel } from "./js/eraser_panel.js";
 import { Feet } from "./js/feet.js";
 import { FILE_TYPE } from "./js/file_drop.js";
-import { addLoader, dropPlace, middle, nodeOf, renameLoaded } from "./js/graph.js";
+import { addLoader, dropPlace, middle, nodeOf, renameLoaded, takePlace } from "./js/graph.js";
 import { LibraryClient } from "./js/library_client.js";
 import { LibraryTab } from "./js/library_tab.js";
 import { Panels } from "./js/panels.js";
@@ -87,9 +87,10 @@ function look() {
 
 function lookAt(/** @type {any} */ node, /** @type {StackPanel | EraserPanel} */ made) {
   const { panel } = made;
-  const { dataset, isConnected } = panel.element;
+  const { dataset } = panel.element;
+  if (!panel.element.isConnected) takePlace(app, node, panel.element, "sepme-panel");
   const seen = `${panel.minHeight} ${panel.compact} ${presets.stamp} ${made.seen}`;
-  if (dataset.seen === seen || !isConnected) return;
+  if (dataset.seen === seen || !panel.element.isConnected) return;
   const [height, compact] = [Number(dataset.height), dataset.compact];
   if (made instanceof EraserPanel) made.changed();
   panel.refresh();

@@ -68,3 +68,19 @@ export function dropPlace(/** @type {any} */ { canvas }, /** @type {DragEvent} *
   const place = [(event.clientX - box.left) / scale - offset[0], (event.clientY - box.top) / scale - offset[1]];
   return { place, node: canvas.graph.getNodeOnPos?.(...place) ?? null };
 }
+
+/**
+ * Shows an element in the place of another one like it that is left over on its node.
+ *
+ * "Nodes 2.0" draws nodes by their ids: where another workflow is opened that has a node of the
+ * same id, it goes on showing what belonged to the one before.
+ *
+ * @param {any} app
+ * @param {any} node
+ * @param {HTMLElement} element
+ * @param {string} kind the class that both have
+ */
+export function takePlace({ canvas }, node, element, kind) {
+  if (node.graph !== canvas?.graph) return;
+  document.querySelector(`[data-node-id="${CSS.escape(String(node.id))}"] .${kind}`)?.replaceWith(element);
+}
