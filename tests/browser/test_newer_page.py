@@ -101,7 +101,7 @@ def test_example_runs_and_shows_its_pictures(newer_page):
     example = next(file for file in EXAMPLES if file.stem == "6_open_a_shared_workflow")
     newer_page.open_workflow(example, n_nodes(example))
     assert newer_page.run()["status"]["status_str"] == "success"
-    assert list(newer_page.pictures().values()) == [[256] * 12]
+    assert list(newer_page.pictures().values()) == [[512] * 12]
     assert newer_page.warnings() == []
 
 

@@ -1,5 +1,6 @@
 """What the page does beyond the example workflows: odd graphs, errors, help."""
 
+import itertools
 import json
 
 import pytest
@@ -108,7 +109,8 @@ def test_increment_file_that_is_not_there_is_named_in_the_page(page, server):
 def test_every_node_has_a_help_page_that_the_page_finds(page, server, object_info):
     ours = [name for name in object_info if name.startswith("SepME_")]
     assert ours
-    for name in ours:
-        answer = page.page.request.get(f"{server.url}/extensions/sepme/docs/{name}/en.md")
-        assert answer.ok, f"no help for {name}"
+    languages = ("en", "zh")  # the page asks for its own
+    for name, language in itertools.product(ours, languages):
+        answer = page.page.request.get(f"{server.url}/extensions/sepme/docs/{name}/{language}.md")
+        assert answer.ok, f"no help for {name}, {language}"
         assert answer.text().startswith("# ")
