@@ -18,6 +18,16 @@ export function h(tag, given = {}, ...children) {
   return element;
 }
 
+/** Calls a function after one that an object may have already; the page offers no other hook. */
+export function after(/** @type {any} */ object, /** @type {string} */ name, /** @type {() => void} */ then) {
+  const before = object[name];
+  object[name] = function (/** @type {unknown[]} */ ...given) {
+    const result = before?.apply(this, given);
+    then();
+    return result;
+  };
+}
+
 /** Runs a function once before the next frame, however often it is asked for. */
 export function oncePerFrame(/** @type {() => void} */ run) {
   let due = false;
