@@ -131,9 +131,8 @@ def _explained(path: Path) -> Generator[None]:
             "and that you may read it."
         ) from error
     except SafetensorError as error:
-        raise IncrementFileError(
-            f"{path.name} cannot be read as safetensors ({error}). {what_it_is(_start(path))}"
-        ) from error
+        told = what_it_is(_start(path), str(error))
+        raise IncrementFileError(f"{path.name} cannot be read as safetensors. {told}") from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as e:
         raise IncrementFileError(
             f"{path.name}: its metadata is incomplete or damaged ({e!r}). "

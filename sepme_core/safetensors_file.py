@@ -110,11 +110,12 @@ def _header(data: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", header)
 
 
-def what_it_is(start: bytes) -> str:
+def what_it_is(start: bytes, problem: str) -> str:
     """What a file that is no safetensors file most likely is, and what to do about it.
 
     Args:
         start: its first bytes, a few hundred of them.
+        problem: that a reader had with it, for files that nothing else is known of.
     """
     if not start:
         return "The file is empty or missing: copy it again."
@@ -129,8 +130,8 @@ def what_it_is(start: bytes) -> str:
             "(on most sites the button with the arrow)."
         )
     return (
-        "The file is truncated, damaged, or something else under this name: copy it again, or "
-        "compute the increment again."
+        f"The file is truncated, damaged, or something else under this name ({problem}): copy it "
+        "again, or compute the increment again."
     )
 
 
