@@ -244,7 +244,12 @@ def test_what_is_there_is_known_before_a_run(folder, loaded, clip):
 
 def test_resolution_0_trains_on_pictures_of_the_models_own_size(folder, loaded, clip, monkeypatch):
     drawn = []
-    monkeypatch.setattr(eraser, "compute_missing", lambda *given, **_: drawn.append(given[4]) or [])
+
+    def missing(_model, _clip, kept, *_, **__):
+        drawn.append(kept.task.resolution)
+        return []
+
+    monkeypatch.setattr(eraser, "compute_missing", missing)
     for resolution in (0, 64):
         run(loaded, clip, method="refine", resolution=resolution)
     assert drawn == [host.picture_size(loaded)[0], 64]

@@ -712,3 +712,18 @@ def test_rows_that_nobody_can_read_are_refused_and_others_are_not(folder, sent, 
     assert status == 400
     assert message in body["error"]
     assert everything(folder) == before
+
+
+def test_the_page_is_told_how_much_the_cache_holds_and_can_clear_it(increments_folder):
+    folder = increments_folder / "cache"
+    empty = {"version": 1, "bytes": 0, "limit": 10**9, "entries": 0, "folder": str(folder)}
+    assert ask("GET", "/sepme/cache") == (200, empty)
+    folder.mkdir(parents=True)
+    (folder / "increment-a.safetensors").write_bytes(b"x" * 7)
+    (folder / "run-b.json").write_bytes(b"{}")
+    (folder / "notes.txt").write_bytes(b"mine")
+    assert ask("GET", "/sepme/cache") == (200, empty | {"bytes": 9, "entries": 2})
+    assert ask("POST", "/sepme/cache/clear", data=b"{}")[0] == 415  # as other sites' pages send
+    assert ask("POST", "/sepme/cache/clear", json={}) == (200, {"freed": 9})
+    assert ask("GET", "/sepme/cache") == (200, empty)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"], "what is not ours stays"
