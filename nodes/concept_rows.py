@@ -8,14 +8,13 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ..sepme_core.concepts import Concept, name_key
+from ..sepme_core.concepts import Concept, name_key, named_in
 from ..sepme_core.config import EraseConfig
 from ..sepme_core.denoiser import Progress
 from ..sepme_core.erase import Erasure
 from ..sepme_core.errors import NotSeparableError
 from ..sepme_core.increment import Increment, Stack, StackEntry
 from ..sepme_core.report import NARROW_MARGIN
-from ..sepme_core.spelling import NameFinder
 from . import host
 from .computing import compute
 from .kept import Kept, Refusal
@@ -53,6 +52,11 @@ class ConceptRow:
     def missing(self) -> bool:
         """Whether it is wanted and not there; what is off is not computed before it is on."""
         return self.row.on and self.result is None
+
+    @property
+    def acts(self) -> bool:
+        """Whether it is erased as soon as there is an increment."""
+        return self.row.on and self.row.strength != 0
 
     @property
     def entry(self) -> StackEntry | None:
@@ -247,12 +251,11 @@ def _line(row: ConceptRow, merged: bool) -> str:
 
 def _named(rows: Sequence[ConceptRow], prompts: Sequence[str]) -> list[str]:
     """The prompts that name what is erased: they will not draw it."""
-    active = [row for row in rows if row.entry and row.row.on and row.row.strength]
+    found = named_in(prompts, [row.concept for row in rows if row.entry and row.acts])
     told = [
-        f"- prompt {number} names {row.concept.name!r}: {prompt!r}"
-        for number, prompt in enumerate(prompts, start=1)
-        for row in active
-        if NameFinder(row.concept.names).finds_one_in(prompt)
+        f"- prompt {number} names {name!r}: {prompt!r}"
+        for number, (prompt, names) in enumerate(zip(prompts, found, strict=True), start=1)
+        for name in names
     ]
     if not prompts:
         return []

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ..sepme_core.errors import IncrementFileError, SepMEError
 from . import cache, files, kept, library_changes, trash
+from .checking import checked_prompts
 from .file_names import shortened
 from .last_run import known_rows
 from .library import list_library
@@ -41,6 +42,7 @@ def register_routes(routes: web.RouteTableDef) -> None:
         ("GET", f"{PATH}/trash", _trash),
         ("POST", f"{PATH}/restore", _restore),
         ("POST", "/sepme/eraser", _eraser),
+        ("POST", "/sepme/check", _check),
         ("GET", "/sepme/cache", _cache),
         ("POST", "/sepme/cache/clear", _clear_cache),
     ):
@@ -161,6 +163,12 @@ async def _clear_cache(request: web.Request) -> web.Response:
     await _json(request)
     kept.forget()
     return web.json_response({"freed": await asyncio.to_thread(cache.clear, files.cache_folder())})
+
+
+async def _check(request: web.Request) -> web.Response:
+    given = await _json(request)
+    found = await asyncio.to_thread(checked_prompts, given)
+    return web.json_response({"version": VERSION, "prompts": found})
 
 
 async def _entry(file: str) -> web.Response:

@@ -19,6 +19,7 @@ __all__ = [
     "fill",
     "is_name",
     "name_key",
+    "named_in",
     "quoted",
 ]
 
@@ -180,6 +181,13 @@ class ConceptSet:
 def _written(names: Iterable[str]) -> list[str]:
     """Names as they are written in prompts."""
     return [form for name in names for form in spellings(name)]
+
+
+def named_in(texts: Iterable[str], concepts: Iterable[Concept]) -> list[tuple[str, ...]]:
+    """For every text the names of the concepts that it names, by whatever word."""
+    owners = {name: concept.name for concept in concepts for name in concept.names}
+    finder = NameFinder(owners, spaceless=True)
+    return [tuple(dict.fromkeys(map(owners.__getitem__, finder.found_in(t)))) for t in texts]
 
 
 @lru_cache(maxsize=1 << 16)  # a thousand concepts ask for each other's phrasings

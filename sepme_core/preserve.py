@@ -139,7 +139,7 @@ def without_names(captions: Iterable[str], names: Iterable[str]) -> tuple[str, .
 
     See `NameFinder` for what counts as naming.
     """
-    finder = NameFinder(names)
+    finder = NameFinder(names, spaceless=True)
     return tuple(c for c in captions if not finder.finds_one_in(c))
 
 

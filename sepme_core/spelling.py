@@ -56,6 +56,10 @@ _ALIKE = str.maketrans(
 _NARROW = str.maketrans({chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)})
 _BULLET = re.compile(r"^(?:[-*+•·‣▪●○–—]|\[[ xX]?\])\s+")
 _NUMBER = re.compile(r"^([0-9]{1,4})[.)]\s+")
+_SPACELESS = (  # Thai, Lao, Myanmar, Khmer, kana, Han
+    "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
 _NOTES = ("#", "//")
 _FOREIGN = (
     (re.compile(r"<\s*\w+\s*:[^<>]*>"), "tag"),
@@ -198,29 +202,50 @@ def plain_signs(text: str) -> str:
 
 
 class NameFinder:
-    """Tells whether a text holds one of many names.
+    """Tells which of many names stand in a text, as whole words and whatever their spelling.
 
     Args:
         names: of one or more words each.
+        spaceless: also find names within the words of scripts that have no spaces, such as Han
+            and Thai, where nobody but a dictionary knows the words: that may find too much.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._forms = {form for name in names for form in _numbers(_words(name))}
-        self._lengths = sorted(set(map(len, self._forms)))
+    def __init__(self, names: Iterable[str], *, spaceless: bool = False) -> None:
+        self._words = _letters if spaceless else _words
+        self._names: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            for form in dict.fromkeys(_numbers(self._words(name))):
+                self._names.setdefault(form, []).append(name)
+        self._lengths: dict[str, set[int]] = {}
+        for form in self._names:
+            self._lengths.setdefault(form[0], set()).add(len(form))
 
     def finds_one_in(self, text: str) -> bool:
         """Whether the words of some name stand in the text, one after the other."""
-        words = _words(text)
-        return any(
-            words[i : i + n] in self._forms
-            for n in self._lengths
-            for i in range(len(words) - n + 1)
-        )
+        return any(True for _ in self._found(text))
+
+    def found_in(self, text: str) -> tuple[str, ...]:
+        """The names whose words stand in the text, each once."""
+        return tuple(dict.fromkeys(name for names in self._found(text) for name in names))
+
+    def _found(self, text: str) -> Iterator[list[str]]:
+        words = self._words(text)
+        runs = (words[i : i + n] for i, w in enumerate(words) for n in self._lengths.get(w, ()))
+        return (self._names[run] for run in runs if run in self._names)
 
 
 def _words(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[^\W_]+", _folded(text)))
+
+
+def _letters(text: str) -> tuple[str, ...]:
+    """Words, and letters where words are not set apart."""
+    return tuple(re.findall(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+", _folded(text)))
+
+
+def _folded(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
-    return tuple(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text)))
+    return unicodedata.normalize("NFKC", text)
 
 
 def _numbers(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

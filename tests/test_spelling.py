@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sepme_core.concepts import Concept, ConceptSet, name_key
+from sepme_core.concepts import Concept, ConceptSet, name_key, named_in
 from sepme_core.errors import ConceptError
+from sepme_core.preserve import without_names
 from sepme_core.spelling import NameFinder, spellings
 from sepme_core.text_fields import parse_concepts, parse_protected
 
@@ -107,6 +108,30 @@ def test_part_of_a_word_or_of_a_name_is_none(text):
 def test_name_is_found_in_every_spelling(name, text):
     assert NameFinder([name]).finds_one_in(text)
     assert not NameFinder([name]).finds_one_in("a dog in the rain")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("\u732b", "\u4e00\u53ea\u732b\u5728\u82b1\u56ed\u91cc"),
+        ("\u30cd\u30b3", "\u767d\u3044\u30cd\u30b3\u3068\u72ac"),
+        ("\u0e41\u0e21\u0e27", "\u0e41\u0e21\u0e27\u0e2a\u0e35\u0e02\u0e32\u0e27"),
+    ],
+)
+def test_where_words_are_not_set_apart_names_are_found_within_when_that_is_asked(name, text):
+    assert NameFinder([name], spaceless=True).finds_one_in(text)
+    assert not NameFinder([name]).finds_one_in(text)
+    assert not NameFinder([name, "cat"], spaceless=True).finds_one_in("\u72d7, catalogue")
+    assert without_names(["a dog", text], [name]) == ("a dog",)
+
+
+def test_every_name_is_told_that_stands_in_a_text():
+    finder = NameFinder(["dog", "cat", "black cat", "cats", "big dog house"])
+    assert set(finder.found_in("Black cats and a big dog")) == {"dog", "cat", "black cat", "cats"}
+    assert finder.found_in("a bird") == ()
+    concepts = [Concept("cat", ("kitten",)), Concept("dog")]
+    prompts = ["a kitten, a cat", "a bird", "dogs and (cats:1.2)"]
+    assert [set(names) for names in named_in(prompts, concepts)] == [{"cat"}, set(), {"cat", "dog"}]
 
 
 def test_no_name_is_found_nowhere():
