@@ -21,6 +21,7 @@ from .common import ConceptsType, StackType, schema, side_input
 from .computing import compute
 from .kept import Account, Kept, Refusal, account_of
 from .plots import erasure_plot
+from .remarks import on_concepts, risk
 from .session import identify, open_session
 from .task import Task
 from .telling import Remark, counted, told
@@ -188,10 +189,12 @@ class Compute(io.ComfyNode):
         if len(missing) < len(chosen):
             old = ", ".join(c.name for c in chosen if c not in missing)
             text += f"\n\nKept from an earlier run, whose cost is told here: {old}."
+        text += risk(kept.task.concepts)
         log.info("SepME\n%s", text)
         headline = f"{counted(len(chosen), 'concept')} {'computed' if missing else 'known already'}"
         margins = [i.dead_zone.margin for i in increments if i.separable]
-        ui = told(headline, text, _remarks(increments), min(margins, default=None))
+        remarks = _remarks(increments) + on_concepts(kept.task.concepts)
+        ui = told(headline, text, remarks, min(margins, default=None))
         plot = erasure_plot([(increment, account.statistics) for increment, account in results])
         return io.NodeOutput(Stack.of(increments), text, plot, ui=ui)
 

@@ -26,7 +26,7 @@ from .concept_rows import (
 )
 from .kept import Kept
 from .last_run import note_run, read_task
-from .remarks import on_model, writers_key
+from .remarks import on_concepts, on_model, risk, writers_key
 from .rows import parse_rows
 from .session import identify
 from .telling import counted, told, warn
@@ -204,7 +204,9 @@ class Eraser(io.ComfyNode):
             host.send("sepme.row", event)
         remarks = [*warn(on_model(model, patched, stack))]
         remarks += row_remarks(found, kept.unwritten, merged=merged)
+        remarks += on_concepts(kept.task.concepts)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
+        text += risk(kept.task.concepts)
         log.info("SepME\n%s", text)
         provenance = identify(model, clip)
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..sepme_core.concepts import ConceptSet
 from ..sepme_core.doubles import Acting, acting, doubles, doubles_report
 from ..sepme_core.increment import Stack
 from ..sepme_core.strangers import strangers, strangers_report
 from . import host
 from .telling import Remark
 
-__all__ = ["on_model", "on_stack", "writers_key"]
+__all__ = ["on_concepts", "on_model", "on_stack", "risk", "writers_key"]
+
+_UNPROTECTED = (
+    "Nothing is protected beside the concepts themselves: whatever the model finds most like them "
+    "may change too. SepME Neighbours suggests names for protected_concepts."
+)
+
+
+def on_concepts(concepts: ConceptSet) -> list[Remark]:
+    """What to look at in the report where nobody said what must not change."""
+    return [] if concepts.protected_concepts else [Remark("Nothing is protected", "", "note")]
+
+
+def risk(concepts: ConceptSet) -> str:
+    """The same for the report: a paragraph that says what that risks, or nothing."""
+    return "" if concepts.protected_concepts else f"\n\n{_UNPROTECTED}"
 
 
 def on_stack(stack: Stack) -> list[Remark]:

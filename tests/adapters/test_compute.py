@@ -1,5 +1,7 @@
 """The node that computes, from its widgets to its outputs."""
 
+from dataclasses import replace
+
 import comfy.utils
 import pytest
 import torch
@@ -171,3 +173,13 @@ def test_nearest_is_none_of_the_known_increments_concepts(loaded, clip):
     for known, anchor in ((None, "dog"), (dog, "car")):
         cat, *_ = run(loaded, clip, concepts, known=known)
         assert cat.entries[0].increment.concept.anchor == anchor
+
+
+def test_where_nothing_is_protected_the_report_says_what_that_risks(loaded, clip):
+    alone = replace(models.CONCEPTS, protected_concepts=())
+    with CurrentNodeContext("prompt", "1:2"), torch.inference_mode():
+        output = Compute.execute(loaded, clip, alone, **WIDGETS)
+        _, protected, _ = Compute.execute(loaded, clip, models.CONCEPTS, **WIDGETS).result
+    assert "may change too. SepME Neighbours suggests" in output.result[1]
+    assert output.ui["sepme_state"][0]["headline"].startswith("Nothing is protected")
+    assert "Neighbours" not in protected

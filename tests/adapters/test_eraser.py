@@ -81,6 +81,7 @@ def test_what_is_typed_is_erased_and_the_model_stays_as_it_was(folder, loaded, c
     assert models.weights_digest(loaded.model) == before
     assert stack.names == ("cat", "rose")
     assert "2 concepts: 2 erased, 0 off, 0 refused" in report
+    assert "Nothing is protected" not in report
     assert states("cat") == ["computing", "ready"]
     assert [row["state"] for row in output.ui["sepme_rows"]] == ["ready", "ready"]
     (fits,) = output.ui["sepme_model"]  # so that the page can tell which files fit
@@ -113,6 +114,8 @@ def test_an_off_row_is_drawn_to_the_bit_and_an_on_one_is_not(folder, loaded, cli
     assert [(e.name, e.enabled) for e in both.entries] == [("cat", False), ("rose", True)]
     assert [e.increment.digest for e in both.entries] == [e.increment.digest for e in stack.entries]
     assert "- cat: off" in report
+    assert "Nothing is protected beside" in report
+    assert "SepME Neighbours suggests names" in report
     assert torch.equal(models.draw(erasing, clip, "cat"), models.draw(loaded, clip, "cat"))
     assert not torch.equal(models.draw(erasing, clip, "rose"), models.draw(loaded, clip, "rose"))
 
