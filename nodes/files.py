@@ -14,7 +14,7 @@ from ..sepme_core.increment import Increment
 from ..sepme_core.increment_file import read_hashed, read_label
 from . import hashes, host
 from .file_names import check_folder, file_stem, shortened, tidy
-from .listing import CACHE, ENDING, NO_INCREMENTS, TRASH, walk
+from .listing import CACHE, ENDING, NO_INCREMENTS, TRASH, forget, loadable
 
 __all__ = [
     "ENDING",
@@ -63,12 +63,14 @@ def find_increment(sha256: str, name: str = "") -> str:
 
 
 def _listed() -> dict[str, Path]:
-    found = (found for root in reversed(roots()) for found in walk(root) if found.there)
-    return {listed.name: Path(listed.entry.path) for listed in found}
+    """Their paths; of two files of one name that of the first folder."""
+    return {name: path for root in reversed(roots()) for name, path in loadable(root).items()}
 
 
 def forget_list() -> None:
-    """Makes the host's own list new: it only notices what changes a folder's time."""
+    """Lists anew, for the host as well: it only notices what changes a folder's time."""
+    for root in roots():
+        forget(root)
     folder_paths.filename_list_cache.pop(FOLDER, None)
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import time_ns
 
 __all__ = [
     "CACHE",
@@ -18,8 +19,10 @@ __all__ = [
     "PICTURES",
     "TRASH",
     "Listed",
+    "forget",
     "is_apart",
     "is_twin",
+    "loadable",
     "walk",
     "without_ending",
 ]
@@ -31,6 +34,9 @@ NO_INCREMENTS = (CACHE, TRASH, "preserve")
 PICTURES = (".webp", ".jpg", ".jpeg", ".png")
 """Endings of a thumbnail beside its file; the first one found is shown."""
 _UNLISTED = (".git",)  # by the host
+_SETTLED = 3 * 10**9  # ns: a change just after another one may leave a folder's time as it is
+_KNOWN: dict[Path, tuple[dict[Path, int], dict[str, Listed]]] = {}
+"""Files of a model folder, and the time of every folder in it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,34 @@ class Listed:
 
 def walk(root: Path) -> Iterator[Listed]:
     """Every file below a model folder that has the name of an increment, in no certain order."""
-    return _walk(root, "", linked=False, above=())
+    return _walk(root, "", linked=False, above=(), times={})
+
+
+def loadable(root: Path) -> dict[str, Path]:
+    """Paths of the files below a model folder by name, without links that lead nowhere.
+
+    Every node that offers them asks whenever the host wants to know its widgets: folders are read
+    again only when they have changed.
+    """
+    times, found = _KNOWN.get(root, ({}, {}))
+    if not times or any(_time_of(folder) != time for folder, time in times.items()):
+        forget(root)
+        now, times = time_ns(), {}
+        every = _walk(root, "", linked=False, above=(), times=times)
+        found = {f.name: f for f in every if f.there or f.entry.is_symlink()}
+        if max(times.values(), default=now) < now - _SETTLED:
+            _KNOWN[root] = (times, found)
+    return {name: Path(f.entry.path) for name, f in found.items() if _leads_somewhere(f)}
+
+
+def _leads_somewhere(listed: Listed) -> bool:
+    """Whatever a link leads to comes and goes without a change to the link's folder."""
+    return not listed.entry.is_symlink() or os.path.isfile(listed.entry.path)
+
+
+def forget(root: Path) -> None:
+    """Reads a model folder anew the next time."""
+    _KNOWN.pop(root, None)
 
 
 def without_ending(name: str) -> str:
@@ -87,7 +120,12 @@ def is_twin(name: str) -> bool:
 
 
 def _walk(
-    folder: Path, prefix: str, *, linked: bool, above: tuple[tuple[int, int], ...]
+    folder: Path,
+    prefix: str,
+    *,
+    linked: bool,
+    above: tuple[tuple[int, int], ...],
+    times: dict[Path, int],
 ) -> Iterator[Listed]:
     try:
         stat, entries = os.stat(folder), list(os.scandir(folder))
@@ -96,17 +134,30 @@ def _walk(
     here = (stat.st_dev, stat.st_ino)
     if here in above:  # a link to a folder that it lies in
         return
+    times[folder] = stat.st_mtime_ns
     pictures = {entry.name: entry for entry in entries if entry.name.endswith(PICTURES)}
     for entry in entries:
         name, by_link = prefix + entry.name, linked or _is_link(entry)
         if _is_folder(entry):
             if entry.name not in _UNLISTED and (prefix or not is_apart(folder, name)):
-                below = folder / entry.name
-                yield from _walk(below, f"{name}/", linked=by_link, above=(*above, here))
+                yield from _walk(
+                    folder / entry.name,
+                    f"{name}/",
+                    linked=by_link,
+                    above=(*above, here),
+                    times=times,
+                )
         elif entry.name.lower().endswith(ENDING) and not is_twin(entry.name):
             stem = without_ending(entry.name)
             beside = [pictures[stem + e] for e in PICTURES if stem + e in pictures]
             yield Listed(entry, name, by_link, _changed(beside[0]) if beside else None)
+
+
+def _time_of(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _is_link(entry: os.DirEntry[str]) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from io import BytesIO
 
 import folder_paths
@@ -589,6 +590,36 @@ def test_a_link_that_leads_nowhere_is_told_and_not_offered(folder, outside):
     (outside.parent / "nowhere").write_bytes(outside.read_bytes())
     assert listed()["gone.safetensors"]["problem"] == ""
     assert "gone.safetensors" in files.list_increments()
+
+
+def test_folders_are_read_again_only_when_they_changed(folder, outside, monkeypatch):
+    (folder / "link.safetensors").symlink_to(outside)
+    for place in (folder, folder / "styles"):
+        os.utime(place, (1, 1))
+    names = ["cat.safetensors", "link.safetensors", "styles/dog.safetensors"]
+    assert files.list_increments() == names
+    monkeypatch.setattr(os, "scandir", lambda _: pytest.fail("read again"))
+    assert files.list_increments() == names
+    os.rename(outside, outside.with_name("away"))
+    assert files.list_increments() == [names[0], names[2]], "links are looked at every time"
+    os.rename(outside.with_name("away"), outside)
+    assert files.list_increments() == names
+    monkeypatch.undo()
+    write(folder, "styles/fox")
+    assert "styles/fox.safetensors" in files.list_increments()
+    os.utime(folder / "styles", (1, 1))
+    assert "styles/fox.safetensors" in files.list_increments()
+    (folder / "styles").rename(folder / "mine")
+    assert "mine/fox.safetensors" in files.list_increments()
+
+
+def test_a_folder_that_has_just_changed_is_not_trusted(folder):
+    """A second change may leave its time as it is: here both are said to be of one moment."""
+    now = time.time()
+    for name in ("a", "b", "c"):
+        write(folder, name)
+        os.utime(folder, (now, now))
+        assert f"{name}.safetensors" in files.list_increments()
 
 
 def test_links_that_lead_back_end(folder):
