@@ -46,9 +46,12 @@ class Autoencoder(nn.Module):
     A checkpoint stores `vae_scale` = 0.18215 and `vae_shift` = 0: ComfyUI divides an encoder's
     output by the one and multiplies latents by SD1.5's factor, which is the same number, so that
     its UNet sees exactly what this encoder gives.
+
+    Args:
+        d_latent: channels of a latent; the first world has 4, the one with language 16.
     """
 
-    def __init__(self):
+    def __init__(self, d_latent: int = D_LATENT):
         super().__init__()
         self.taesd_encoder = nn.Sequential(
             _convolution(3, D_HIDDEN),
@@ -56,11 +59,11 @@ class Autoencoder(nn.Module):
             *_halving(),
             *_halving(),
             *_halving(),
-            _convolution(D_HIDDEN, D_LATENT),
+            _convolution(D_HIDDEN, d_latent),
         )
         self.taesd_decoder = nn.Sequential(
             Clamp(),
-            _convolution(D_LATENT, D_HIDDEN),
+            _convolution(d_latent, D_HIDDEN),
             nn.ReLU(),
             *_doubling(),
             *_doubling(),
@@ -70,7 +73,7 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, images: Tensor) -> Tensor:
-        """Latents `[n, 4, h / 8, w / 8]` of pictures `[n, 3, h, w]` in 0..1."""
+        """Latents `[n, d_latent, h / 8, w / 8]` of pictures `[n, 3, h, w]` in 0..1."""
         return self.taesd_encoder(images)
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -80,7 +83,7 @@ class Autoencoder(nn.Module):
 
 def load(weights: dict[str, Tensor]) -> Autoencoder:
     """An autoencoder with the weights of a checkpoint (without prefix), ready to use."""
-    model = Autoencoder()
+    model = Autoencoder(weights["taesd_decoder.1.weight"].shape[1])
     scalars = ("vae_scale", "vae_shift")
     model.load_state_dict({k: v.float() for k, v in weights.items() if k not in scalars})
     return model.eval()

@@ -21,7 +21,9 @@ def spoil(images: Tensor, step: int) -> Tensor:
         images = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
     elif step % 3 == 2:
         images = F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
-    return (images + 0.05 * torch.rand(1) * torch.randn_like(images)).clamp(0, 1)
+    return (images + 0.05 * torch.rand(1, device=images.device) * torch.randn_like(images)).clamp(
+        0, 1
+    )
 
 
 def main() -> None:
