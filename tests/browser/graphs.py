@@ -38,6 +38,16 @@ WIDGETS = """(type) => Object.fromEntries(app.graph.nodes
     .find((node) => node.type === type).widgets
     .map((widget) => [widget.name, widget.value]))"""
 # What the server tells of the rows, from here on.
+SEED = """() => {
+    const made = LiteGraph.createNode("SepME_Compute");
+    const at = made.widgets.findIndex((widget) => widget.name === "seed") + 1;
+    const control = () => [made.widgets[at].name, made.widgets[at].value];
+    const fresh = control();
+    const saved = made.serialize();
+    saved.widgets_values[at] = "randomize";
+    made.configure(saved);
+    return [fresh, control()];
+}"""
 LISTEN = """() => {
     window.told = [];
     const api = window.comfyAPI.api.api;
@@ -113,6 +123,13 @@ def wait_for_labels(page, expected):
             .map((row) => row.querySelector(".sepme-label").textContent)"""
     )
     assert places == expected
+
+
+def check_seed(page):
+    """A new node's seed stays as it is; one that is opened keeps what was saved with it."""
+    (name, fresh), (_, opened) = page.script(SEED)
+    assert name == "control_after_generate"
+    assert (fresh, opened) == ("fixed", "randomize")
 
 
 def reopen(page, n_nodes):

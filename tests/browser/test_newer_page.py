@@ -17,6 +17,7 @@ from launch.workflow import to_prompt
 from tests.browser.graphs import (
     add_eraser,
     add_stack,
+    check_seed,
     open_library,
     ours,
     reopen,
@@ -107,6 +108,10 @@ def test_example_runs_and_shows_its_pictures(newer_page):
 
 def test_the_blueprint_is_found_by_search_and_erases(newer_page):
     check_blueprint(newer_page)
+
+
+def test_the_seed_of_a_new_compute_stays_as_it_is(newer_page):
+    check_seed(newer_page)
 
 
 def test_rows_are_typed_switched_saved_and_opened_again(newer_page):

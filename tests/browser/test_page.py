@@ -7,6 +7,7 @@ import pytest
 
 from launch.cache import REPOSITORY
 from launch.workflow import to_prompt
+from tests.browser.graphs import check_seed
 
 pytestmark = pytest.mark.browser
 
@@ -104,6 +105,10 @@ def test_increment_file_that_is_not_there_is_named_in_the_page(page, server):
     notice = page.page.get_by_text("nowhere.safetensors").filter(visible=True)
     notice.first.wait_for(timeout=60_000)
     assert server.get("/system_stats")
+
+
+def test_the_seed_of_a_new_compute_stays_as_it_is(either_page):
+    check_seed(either_page)
 
 
 def test_every_node_has_a_help_page_that_the_page_finds(page, server, object_info):

@@ -1,5 +1,7 @@
 """The main job through the real server: erase, leave everything else alone, restore."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -249,6 +251,7 @@ def test_variants_of_the_paper_run(server, method):
 
 
 def test_same_seed_gives_the_same_increments(server, base_directory):
+    root = base_directory / "models" / "sepme"
     for folder, seed in (("one", 7), ("two", 7), ("three", 8)):
         graph = Graph()
         compute = graph.compute(
@@ -257,7 +260,7 @@ def test_same_seed_gives_the_same_increments(server, base_directory):
         graph.add("SepME_Save", stack=(compute, 0), folder=folder, overwrite=False)
         server.run(graph.nodes)
         server.free()
-    root = base_directory / "models" / "sepme"
+        shutil.rmtree(root / "cache")
     one, two, three = (load_file(root / f / "cat.safetensors") for f in ("one", "two", "three"))
     assert all(torch.equal(one[k], two[k]) for k in one)
     assert not all(torch.equal(one[k], three[k]) for k in one)
