@@ -17,6 +17,7 @@ from ..sepme_core.increment import Increment, Stack, StackEntry
 from ..sepme_core.report import NARROW_MARGIN
 from . import host
 from .computing import compute
+from .file_names import shortened
 from .kept import Kept, Refusal
 from .rows import Row, row_event
 from .session import open_session
@@ -26,6 +27,7 @@ __all__ = [
     "ConceptRow",
     "compute_missing",
     "concept_rows",
+    "idle_rows",
     "narrowest",
     "row_remarks",
     "rows_report",
@@ -33,6 +35,7 @@ __all__ = [
 
 Run = Callable[[Sequence[Concept]], "list[Erasure]"]
 """Computes some of the concepts."""
+_N_IDLE = 5  # rows named
 VISIBLE_LEAK = 1e-3  # of a layer's output; less is what rounding does in half precision
 
 
@@ -105,6 +108,23 @@ def concept_rows(concepts: Iterable[Concept], rows: Iterable[Row]) -> list[Conce
     """Every concept with its row; those without one are on, and rows without one have no effect."""
     known = {name_key(row.key): row for row in rows}
     return [ConceptRow(c, known.get(name_key(c.name), Row(c.name))) for c in concepts]
+
+
+def idle_rows(concepts: Iterable[Concept], rows: Iterable[Row]) -> str:
+    """What to tell of rows that change something and are for none of the concepts, or nothing.
+
+    A misspelt `off` would leave its concept erased, and nobody would know why.
+    """
+    known = {name_key(concept.name) for concept in concepts}
+    idle = [r.key for r in rows if name_key(r.key) not in known and r != Row(r.key)]
+    if not idle:
+        return ""
+    more = f" and {len(idle) - _N_IDLE} more" if len(idle) > _N_IDLE else ""
+    named = ", ".join(map(repr, map(shortened, idle[:_N_IDLE])))
+    return (
+        f"\n\nRows without effect, as no line of the concepts begins so: {named}{more}. Write the "
+        "name as it stands there, or remove the row."
+    )
 
 
 def compute_missing(  # noqa: PLR0913

@@ -20,6 +20,7 @@ from .concept_rows import (
     ConceptRow,
     compute_missing,
     concept_rows,
+    idle_rows,
     narrowest,
     row_remarks,
     rows_report,
@@ -206,7 +207,7 @@ class Eraser(io.ComfyNode):
         remarks += row_remarks(found, kept.unwritten, merged=merged)
         remarks += on_concepts(kept.task.concepts)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
-        text += risk(kept.task.concepts)
+        text += idle_rows(task.concepts.concepts, parse_rows(rows)) + risk(kept.task.concepts)
         log.info("SepME\n%s", text)
         provenance = identify(model, clip)
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}

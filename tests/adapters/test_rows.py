@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sepme_pack.nodes.concept_rows import concept_rows
+from sepme_pack.nodes.concept_rows import concept_rows, idle_rows
 from sepme_pack.nodes.rows import Row, parse_rows
 from sepme_pack.sepme_core.concepts import Concept
 from sepme_pack.sepme_core.errors import ConceptError
@@ -166,3 +166,12 @@ def test_files_whose_names_count_up_keep_their_numbers():
 def test_a_row_switches_its_concept_however_it_is_spelt(text):
     (row, other) = concept_rows([Concept("C\u00e9zanne"), Concept("cat")], parse_rows(text))
     assert (row.row.on, other.row.on) == (False, True)
+
+
+def test_a_row_that_would_change_something_and_is_for_no_concept_is_told():
+    concepts = [Concept("C\u00e9zanne"), Concept("cat", ("kitten",))]
+    told = idle_rows(concepts, parse_rows("Cezanne off\ncat off\ndog\nkitten off\nbird 0.5"))
+    assert "no line of the concepts begins so: 'Cezanne', 'kitten', 'bird'. Write" in told
+    assert idle_rows(concepts, parse_rows("Ce\u0301zanne off\nCAT 0.5\ndog")) == ""
+    many = idle_rows(concepts, parse_rows("\n".join(f"thing{n}x off" for n in range(9))))
+    assert "and 4 more" in many
