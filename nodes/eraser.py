@@ -13,7 +13,7 @@ from ..sepme_core.concepts import DEFAULT_TEMPLATES, ConceptSet
 from ..sepme_core.errors import ConceptError, SepMEError
 from ..sepme_core.increment import Stack
 from ..sepme_core.text_fields import parse_concepts, parse_lines, parse_protected, parse_templates
-from . import host
+from . import files, host
 from . import preserve as lists
 from .common import StackType, check_choices, mode_input, prompts_input, schema, side_input
 from .concept_rows import (
@@ -29,8 +29,9 @@ from .kept import Kept
 from .last_run import note_run, read_task
 from .remarks import on_concepts, on_model, risk, writers_key
 from .rows import parse_rows
+from .saving import save
 from .session import identify
-from .telling import counted, told, warn
+from .telling import Remark, counted, told, warn
 
 __all__ = ["Eraser"]
 
@@ -61,6 +62,7 @@ class Eraser(io.ComfyNode):
                 "resolution",
                 "prompts",
                 "templates",
+                "save_to",
             ],
             inputs=[
                 io.Model.Input("model", tooltip="Stays as it is; the output is a patched copy."),
@@ -123,6 +125,13 @@ class Eraser(io.ComfyNode):
                     tooltip="Sentences people use around a name, one a line, with {} in its place. "
                     "The bare name is always included.",
                 ),
+                io.String.Input(
+                    "save_to",
+                    default="",
+                    optional=True,
+                    tooltip="A folder inside models/sepme in which every increment at hand is "
+                    "saved as a file; a dot for models/sepme itself. Empty: none is.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="Without the concepts."),
@@ -141,10 +150,12 @@ class Eraser(io.ComfyNode):
         preserve_list: str | None = lists.NONE,
         templates: str | None = "",
         protected_concepts: str | None = "",
+        save_to: str | None = "",
     ) -> bool | str:
         """Refuses text that cannot be read before anything runs; linked text is not known yet."""
         try:
             given = parse_rows(rows or "")
+            files.target_path(save_to or "", "any")
             if concepts is not None:
                 written = parse_templates(templates or "")
                 protected = parse_protected(protected_concepts or "")
@@ -176,6 +187,7 @@ class Eraser(io.ComfyNode):
         resolution: int = 0,
         prompts: str = "both",
         templates: str = TEMPLATES,  # workflows from before it could be chosen
+        save_to: str = "",
     ) -> io.NodeOutput:
         """Computes what is on and not known yet, then patches a clone; weights stay as they are."""
         check_choices(mode, prompts)
@@ -208,12 +220,28 @@ class Eraser(io.ComfyNode):
         remarks += on_concepts(kept.task.concepts)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
         text += idle_rows(task.concepts.concepts, parse_rows(rows)) + risk(kept.task.concepts)
+        saved = _saved(stack, save_to)
+        remarks += [r for r in saved if r.level == "warning"]
+        text += "".join(f"\n\n{r.text}" for r in saved)
         log.info("SepME\n%s", text)
         provenance = identify(model, clip)
         fits = {k: getattr(provenance, k) for k in ("family", "text_encoder", "base")}
         headline = f"{len(stack.active())} of {counted(len(found), 'concept')} erased"
         ui = told(headline, text, remarks, narrowest(found), sepme_rows=events, sepme_model=[fits])
         return io.NodeOutput(patched, stack, text, ui=ui)
+
+
+def _saved(stack: Stack, folder: str) -> list[Remark]:
+    """What came of saving, if it was asked for; a file in the way keeps nobody from drawing."""
+    if not folder.strip():
+        return []
+    try:
+        saved = save([entry.increment for entry in stack.entries], folder, overwrite=False)
+    except SepMEError as error:
+        why = f"Nothing was saved: {error} SepME Save takes this node's stack, and can overwrite."
+        return [Remark("not saved", why)]
+    where = "\n".join(f"- {path}" for path in saved.paths)
+    return [Remark(saved.headline, f"{saved.headline}:\n{where}", "note")]
 
 
 def _check_anchors(rows: Iterable[ConceptRow]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..sepme_core.errors import ConceptError
 from ..sepme_core.increment import Stack, StackEntry
-from ..sepme_core.increment_file import to_bytes, write_increment
 from . import files, host
 from .common import StackType, schema
 from .remarks import on_stack
+from .saving import save
 from .telling import counted, told, warn
 
 __all__ = ["Load", "Save", "StackNode"]
@@ -112,30 +111,10 @@ class Save(io.ComfyNode):
     @classmethod
     def execute(cls, stack: Stack, folder: str, overwrite: bool) -> io.NodeOutput:
         """Checks all names before writing the first file."""
-        targets = [
-            (entry.increment, files.target_path(folder, entry.name)) for entry in stack.entries
-        ]
-        names = [path.name.casefold() for _, path in targets]
-        if len(set(names)) < len(names):
-            raise ConceptError(
-                f"Two increments of the stack would share a file: {', '.join(stack.names)}. "
-                "Save them into different folders."
-            )
-        fresh = [(i, p) for i, p in targets if not files.same_content(to_bytes(i), p)]
-        if not overwrite:
-            fresh = [(i, p) for i, p in fresh if not files.same_increment(i, p)]
-        for increment, path in fresh:
-            files.refuse_existing(path, increment.concept.name, overwrite=overwrite)
-        for increment, path in fresh:
-            write_increment(increment, path, overwrite=overwrite)
-        files.forget_list()
-        host.send("sepme.library", {})
-        saved = [files.saved(path) | {"concept": i.concept.name} for i, path in targets]
-        text = "\n".join(str(path) for _, path in targets)
-        headline = f"{counted(len(fresh), 'file')} written"
-        if len(fresh) < len(targets):
-            headline += f", {len(targets) - len(fresh)} there already"
-        return io.NodeOutput(text, ui=told(headline, text, sepme_saved=saved))
+        increments = [entry.increment for entry in stack.entries]
+        saved = save(increments, folder, overwrite=overwrite)
+        text = "\n".join(map(str, saved.paths))
+        return io.NodeOutput(text, ui=told(saved.headline, text, sepme_saved=saved.told))
 
 
 class StackNode(io.ComfyNode):

@@ -9,6 +9,7 @@ from sepme_pack.nodes import concept_rows, eraser, host, kept
 from sepme_pack.nodes.eraser import TEMPLATES, Eraser
 from sepme_pack.nodes.last_run import known_rows
 from sepme_pack.sepme_core.errors import ConceptError
+from sepme_pack.sepme_core.increment_file import read_increment
 from server import PromptServer
 
 from tests.adapters import models
@@ -258,6 +259,34 @@ def test_resolution_0_trains_on_pictures_of_the_models_own_size(folder, loaded, 
     assert drawn == [host.picture_size(loaded)[0], 64]
 
 
+def test_increments_are_saved_where_one_says_and_a_file_in_the_way_stays(folder, loaded, clip):
+    report = run(loaded, clip, rows="rose off", save_to="mine").result[2]
+    assert [path.name for path in folder.glob("*/*.safetensors") if path.parent.name == "mine"] == [
+        "cat.safetensors"
+    ], "what has not been computed cannot be saved"
+    assert "1 file written:" in report
+    _, stack, report = run(loaded, clip, save_to="mine").result
+    assert "1 file written, 1 there already:" in report
+    kept = {
+        e.name: read_increment(folder / "mine" / f"{e.name}.safetensors") for e in stack.entries
+    }
+    assert [i.digest for i in kept.values()] == [e.increment.digest for e in stack.entries]
+
+    output = run(loaded, clip, protected_concepts="car", save_to="mine")
+    assert "Nothing was saved: cat.safetensors exists already" in output.result[2]
+    assert output.ui["sepme_state"][0]["level"] == "warning"
+    assert len(output.result[1]) == 2, "and the model is erased all the same"
+    now = {name: read_increment(folder / "mine" / f"{name}.safetensors") for name in kept}
+    assert {n: i.digest for n, i in now.items()} == {n: i.digest for n, i in kept.items()}
+
+
+def test_nothing_is_saved_unless_it_is_asked_for(folder, loaded, clip):
+    run(loaded, clip, "cat")
+    assert {path.name for path in folder.iterdir()} == {"cache"}
+    run(loaded, clip, "cat", save_to=".")
+    assert {path.name for path in folder.iterdir()} == {"cache", "cat.safetensors"}
+
+
 def test_prompts_that_name_what_is_erased_are_flagged(folder, loaded, clip):
     prompts = "a house\nCats on a roof\na rosebud"
     report = run(loaded, clip, "cat\nrose", prompts_to_check=prompts).result[2]
@@ -361,6 +390,7 @@ def test_training_takes_concepts_one_by_one_and_cancelling_keeps_what_is_finishe
         ({"concepts": "cat", "preserve_list": "gone.txt"}, "'gone.txt' is not in models/sepme"),
         ({"concepts": "cat -> dog\ndog", "rows": ""}, "'dog' is erased, too"),
         ({"concepts": "cat", "templates": "in the style of"}, "'in the style of'"),
+        ({"concepts": "cat", "save_to": "../secret"}, "lies outside models/sepme"),
     ],
 )
 def test_what_cannot_be_read_is_refused_before_anything_runs(folder, given, message):

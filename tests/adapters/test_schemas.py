@@ -68,6 +68,7 @@ WIDGETS = {
         "resolution",
         "prompts",
         "templates",
+        "save_to",
     ],
 }
 # Links are stored by position as well.
