@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 LIMIT = 10**9
 """Bytes. 2000 increments of SD1, or 350 of SDXL; what was used longest ago goes first."""
-_OURS = ("increment-*", "captions-*", "run-*", ".increment-*", ".captions-*", ".run-*")
+_OURS = ("increment-*", "captions-*", "names-*", "run-*")
+_OURS = (*_OURS, *(f".{name}" for name in _OURS))
 _since_looked: dict[Path, int] = {}
 """Bytes that may be in a folder, by what was written since it was last looked into."""
 

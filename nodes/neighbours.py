@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-import torch
 from comfy_api.latest import io
-from torch import Tensor
 
 from ..sepme_core.concepts import Concept, ConceptSet
 from ..sepme_core.errors import SepMEError
-from ..sepme_core.neighbours import Neighbour, name_vectors, neighbours
+from ..sepme_core.neighbours import Neighbour, neighbours
 from ..sepme_core.text_fields import parse_concepts
 from . import host
 from .common import schema
+from .name_vectors import NameVectors
 
 __all__ = ["Neighbours"]
-
-_MOST_ENCODERS = 2  # 4 MB each on SD1
-_KNOWN: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
-"""Vectors of names by text encoder."""
 
 
 class Neighbours(io.ComfyNode):
@@ -76,7 +69,7 @@ class Neighbours(io.ComfyNode):
     @classmethod
     def execute(cls, clip: Any, concepts: str, count: int) -> io.NodeOutput:
         """Encodes the pack's list of names once for every text encoder."""
-        found = neighbours(_read(concepts), _vectors_of(clip), count)
+        found = neighbours(_read(concepts), NameVectors(clip), count)
         names = "\n".join(dict.fromkeys(n.name for near in found.values() for n in near))
         host.show_text(_report(found))
         return io.NodeOutput(names, ui={"sepme_neighbours": _told(found)})
@@ -84,16 +77,6 @@ class Neighbours(io.ComfyNode):
 
 def _read(concepts: str) -> Sequence[Concept]:
     return ConceptSet(parse_concepts(concepts)).concepts
-
-
-def _vectors_of(clip: Any) -> Any:
-    """Of names, those kept that this text encoder has seen; see `name_vectors`."""
-    kept = _KNOWN.setdefault(host.text_encoder_fingerprint(clip), {})
-    _KNOWN.move_to_end(host.text_encoder_fingerprint(clip))
-    while len(_KNOWN) > _MOST_ENCODERS:
-        _KNOWN.popitem(last=False)
-    encode = host.encode_prompts(clip, torch.float32, None)
-    return partial(name_vectors, encode=encode, kept=kept, on_step=host.NodeProgress())
 
 
 def _report(found: dict[str, tuple[Neighbour, ...]]) -> str:

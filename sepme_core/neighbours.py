@@ -16,11 +16,11 @@ from .embeddings import EncodedPrompt, TextEncoder, unit_rows
 from .spelling import NameFinder
 from .text_fields import parse_concepts
 
-__all__ = ["Neighbour", "VectorsOf", "name_vectors", "neighbours", "things"]
+__all__ = ["PHRASE", "Neighbour", "VectorsOf", "name_vectors", "neighbours", "things"]
 
 _THINGS = Path(__file__).with_name("data") / "things.txt"
 _BATCH = 16  # names between two reports of progress
-_PHRASE = "a photo of a {}"
+PHRASE = "a photo of a {}"
 """In a sentence, as language models hardly tell bare words apart: they look for what follows."""
 VectorsOf = Callable[[Sequence[str]], Tensor]
 """Names -> one vector each, `[n, d_text]`; a host may keep the results."""
@@ -108,7 +108,7 @@ def name_vectors(
     missing = [name for name in dict.fromkeys(names) if name not in kept]
     for start in range(0, len(missing), _BATCH):
         part = missing[start : start + _BATCH]
-        prompts = once([fill(_PHRASE, name) for name in part])
+        prompts = once([fill(PHRASE, name) for name in part])
         kept.update(zip(part, map(_vector, prompts), strict=True))
         on_step(Progress("neighbours", start + len(part), len(missing), unit="names"))
     return torch.stack([kept[name] for name in names])

@@ -4,9 +4,10 @@ import comfy.model_management
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
-from sepme_pack.nodes import neighbours
+from sepme_pack.nodes import cache, files, name_vectors
 from sepme_pack.nodes.neighbours import Neighbours
 from sepme_pack.sepme_core.concepts import ConceptSet
+from sepme_pack.sepme_core.neighbours import things
 from sepme_pack.sepme_core.text_fields import parse_concepts, parse_lines
 from server import PromptServer
 
@@ -22,9 +23,9 @@ def run(clip, concepts="cat | kitten -> dog\nrose", count=5):
 
 
 @pytest.fixture
-def encoded(narrow_clip, monkeypatch):
+def encoded(narrow_clip, increments_folder, monkeypatch):
     """Every batch that goes through the text encoder, none of which is known yet."""
-    neighbours._KNOWN.clear()
+    name_vectors._IN_MEMORY.clear()
     batches, encode = [], narrow_clip.encode_from_tokens
 
     def counted(tokens, *args, **kwargs):
@@ -87,17 +88,33 @@ def test_cancelling_keeps_what_is_encoded(narrow_clip, encoded, monkeypatch):
     assert len(encoded) == 10
     monkeypatch.setattr(module, "throw_exception_if_processing_interrupted", check)
     run(narrow_clip)
-    everything = sum(encoded)
-    neighbours._KNOWN.clear()
+    assert sum(encoded) <= len(things()) + 16, "at most one batch is done again"
+
+
+def test_after_a_restart_nothing_is_encoded_again_that_can_be_read(narrow_clip, encoded):
+    names = run(narrow_clip, "Mona Lisa").result
+    name_vectors._IN_MEMORY.clear()
     encoded.clear()
+    assert run(narrow_clip, "Mona Lisa").result == names
+    assert sum(encoded) == 1, "what was typed is not written down"
+    (path,) = files.cache_folder().glob("names-*.safetensors")
+    assert b"Mona Lisa" not in path.read_bytes()
+    path.write_bytes(path.read_bytes()[:100])
+    name_vectors._IN_MEMORY.clear()
+    assert run(narrow_clip, "Mona Lisa").result == names
+    assert sum(encoded) > 900
+
+
+def test_the_vectors_are_cleared_with_the_cache(narrow_clip, encoded):
     run(narrow_clip)
-    assert everything <= sum(encoded) + 16, "at most one batch is done again"
+    assert cache.state(files.cache_folder())["entries"] == 1
+    assert cache.clear(files.cache_folder()) > 900 * 64 * 4
 
 
 def test_the_encodings_of_few_encoders_are_kept():
     for seed in range(3):
-        neighbours._vectors_of(models.clip("narrow", seed=seed))
-    assert len(neighbours._KNOWN) == 2
+        name_vectors.NameVectors(models.clip("narrow", seed=seed))
+    assert len(name_vectors._IN_MEMORY) == 2
 
 
 @pytest.mark.parametrize(
