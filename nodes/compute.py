@@ -10,19 +10,18 @@ from typing import Any, cast
 from comfy_api.latest import io
 
 from ..sepme_core.anchors import check_anchors_stay
-from ..sepme_core.concepts import Concept, ConceptSet
+from ..sepme_core.concepts import ConceptSet
 from ..sepme_core.config import METHODS, PROTECTIONS, BasisConfig, EraseConfig, Protection
-from ..sepme_core.errors import NotSeparableError
 from ..sepme_core.increment import Increment, Stack
 from ..sepme_core.report import NARROW_MARGIN
 from ..sepme_core.text_fields import parse_names
 from . import host
 from .common import ConceptsType, StackType, schema, side_input
-from .computing import compute
-from .kept import Account, Kept, Refusal, account_of
+from .computing import find_or_compute
+from .kept import Kept
 from .plots import erasure_plot
 from .remarks import on_concepts, risk
-from .session import identify, open_session
+from .session import identify
 from .task import Task
 from .telling import Remark, counted, told
 
@@ -178,62 +177,20 @@ class Compute(io.ComfyNode):
         host.check_same_encoder([e.increment for e in known.entries], encoder)
         task = Task.of(concepts, _config(method, **settings), resolution, latent)
         kept = Kept(task.protecting(known), model, clip, (*chosen, *known.concepts))
-        before = _known(kept, chosen)
-        missing = [c for c in chosen if c.name not in before]
-        if missing and (method == "paper joint" or task.pictures):
-            missing = list(chosen)  # solved together; and pictures show one concept, as is checked
-        made = before | _made(model, clip, kept, missing, known, latent)
-        results = [made[c.name] for c in chosen]
+        results, fresh = find_or_compute(model, clip, kept, chosen, known, latent)
         increments = [increment for increment, _ in results]
         text = "\n\n".join(account.text for _, account in results) + _notes(increments)
-        if len(missing) < len(chosen):
-            old = ", ".join(c.name for c in chosen if c not in missing)
+        if len(fresh) < len(chosen):
+            old = ", ".join(c.name for c in chosen if c not in fresh)
             text += f"\n\nKept from an earlier run, whose cost is told here: {old}."
         text += risk(kept.task.concepts)
         log.info("SepME\n%s", text)
-        headline = f"{counted(len(chosen), 'concept')} {'computed' if missing else 'known already'}"
+        headline = f"{counted(len(chosen), 'concept')} {'computed' if fresh else 'known already'}"
         margins = [i.dead_zone.margin for i in increments if i.separable]
         remarks = _remarks(increments) + on_concepts(kept.task.concepts)
         ui = told(headline, text, remarks, min(margins, default=None))
         plot = erasure_plot([(increment, account.statistics) for increment, account in results])
         return io.NodeOutput(Stack.of(increments), text, plot, ui=ui)
-
-
-def _known(kept: Kept, chosen: Sequence[Concept]) -> dict[str, tuple[Increment, Account]]:
-    """What need not be computed, by the concept's name.
-
-    Raises:
-        NotSeparableError: it is known that a concept cannot be erased.
-    """
-    found = {c.name: (c, kept.find(c)) for c in chosen}
-    for concept, result in found.values():
-        if isinstance(result, Refusal):
-            raise NotSeparableError(result.reason, concept.name)
-    return {n: (known, kept.account(c)) for n, (c, known) in found.items() if known}
-
-
-def _made(  # noqa: PLR0913
-    model: Any,
-    clip: Any,
-    kept: Kept,
-    missing: Sequence[Concept],
-    known: Stack,
-    latent: dict[str, Any] | None,
-) -> dict[str, tuple[Increment, Account]]:
-    """Computes what is missing, and keeps it; by the concept's name."""
-    if not missing:
-        return {}
-    with host.computing(), host.memory_explained(kept.task.config.method):
-        session = open_session(model, clip, known)
-        try:
-            erasures = compute(session, clip, kept, missing, host.NodeProgress(), latent)
-        except NotSeparableError as error:
-            for concept in (c for c in missing if c.name == error.concept):
-                kept.keep(concept, Refusal(str(error)))
-            raise
-    for concept, erasure in zip(missing, erasures, strict=True):
-        kept.keep(concept, erasure)
-    return {c.name: (e.increment, account_of(e)) for c, e in zip(missing, erasures, strict=True)}
 
 
 def _config(  # noqa: PLR0913

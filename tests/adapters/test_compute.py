@@ -7,7 +7,6 @@ import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import cache, host, kept
-from sepme_pack.nodes import compute as compute_node
 from sepme_pack.nodes.compute import Compute
 from sepme_pack.nodes.host import running
 from sepme_pack.sepme_core.concepts import NEAREST, Concept, ConceptSet
@@ -51,20 +50,6 @@ def folder(increments_folder):
     """An empty `models/sepme`, and nothing in memory either."""
     kept.forget()
     return increments_folder
-
-
-@pytest.fixture
-def work(monkeypatch):
-    """The names of what is computed, in order."""
-    done = []
-    compute = compute_node.compute
-
-    def counted(session, clip, kept, chosen, *rest):
-        done.extend(c.name for c in chosen)
-        return compute(session, clip, kept, chosen, *rest)
-
-    monkeypatch.setattr(compute_node, "compute", counted)
-    return done
 
 
 @pytest.fixture(autouse=True)
