@@ -7,12 +7,15 @@ from tests.browser.graphs import add_eraser, open_library, ours, wait_for_rows
 pytestmark = pytest.mark.browser
 
 STATES = ["ready", "computing", "leaking", "refused", "doubled", "off"]
-TELL = """(states) => {
+# Rows are told of the texts that the server was last asked about, as they stand in the node.
+TELL = """async (states) => {
     const eraser = app.graph.nodes.find((node) => node.type === "SepME_Eraser");
+    const { panels } = await import("/extensions/sepme/sepme.js");
+    const { texts } = panels.of(eraser).told.answered;
     states.forEach((state, row) => window.comfyAPI.api.api.dispatchEvent(
         new CustomEvent("sepme.row", { detail: {
             node: String(eraser.id), row, concept: `concept ${row}`, state, text: "",
-            step: 9, max_steps: 10,
+            step: 9, max_steps: 10, texts,
         } })));
 }"""
 # The contrast of every text with what lies behind it, as WCAG computes it; a state's bar counts as
