@@ -133,7 +133,7 @@ def _name(text: str, where: str) -> str:
     if len(split_outside(name, COMMA)) > 1:
         raise ConceptError(
             f"{where}: the name holds a comma, which separates names. Write one concept a line, "
-            "and further words for it behind '|'."
+            "and further words for it behind '|'; a name that holds a comma goes in quotes."
         )
     return name
 

@@ -88,7 +88,7 @@ function nameFlaw(/** @type {string} */ text) {
   if (foreignSign(name)) return foreignFlaw(name);
   if (has(ARROW)) return t("An arrow stands within a name. Write what is erased as name -> anchor, and what is protected without an anchor.");
   if (has(String.raw`\s[=>]\s`)) return `${t("The name holds '=' or '>'.")} ${expected()}`;
-  if (has(COMMA)) return t("The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'.");
+  if (has(COMMA)) return t("The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'; a name that holds a comma goes in quotes.");
   return "";
 }
 

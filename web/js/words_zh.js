@@ -42,8 +42,8 @@ export const ZH = {
   "More than one '->' or '|'.": "“->”或“|”多于一个。",
   "'|' stands behind '->'.": "“|”位于“->”之后。",
   "The name is empty.": "名称为空。",
-  "The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'.":
-    "名称中有逗号，而逗号用于分隔名称。请每行写一个概念，其他叫法写在“|”之后。",
+  "The name holds a comma, which separates names. Write one concept a line, and further words for it behind '|'; a name that holds a comma goes in quotes.":
+    "名称中有逗号，而逗号用于分隔名称。请每行写一个概念，其他叫法写在“|”之后；本身含逗号的名称请加引号。",
   "An arrow stands within a name. Write what is erased as name -> anchor, and what is protected without an anchor.":
     "名称之中有箭头。要擦除的内容请写成“名称 -> 替代”，受保护的名称不带替代。",
   "The name holds '=' or '>'.": "名称中有“=”或“>”。",
