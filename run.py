@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command in (demo, page):
         command.add_argument("--port", type=int, help="port of the server (default: a free one)")
-    commands.add_parser("test", help="run all checks; further arguments go to pytest alone")
+    commands.add_parser(
+        "test",
+        help="run all checks (--all-pages: in all pages); further arguments go to pytest alone",
+    )
     commands.add_parser("bench", help="measure quality and speed")
     commands.add_parser("screenshots", help="take the pictures of the README's tour anew")
     return parser

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from launch import cache, chromium, comfyui, environment
 
 APART = ("adapters", "host", "browser")  # each imports or starts what the others must not see
+ALL_PAGES = "--all-pages"  # tests/browser in every page and renderer, which takes its time
 CORE = ["tests", *(f"--ignore=tests/{name}" for name in APART)]
 AT_ONCE = 2
 """Checks that run side by side: a page waits for its server much of the time."""
@@ -45,15 +46,16 @@ def run(pytest_arguments: list[str]) -> int:
     What a check prints comes in one piece when it is done.
 
     Args:
-        pytest_arguments: if there are any, pytest alone runs with them.
+        pytest_arguments: if there are any, pytest alone runs with them; `--all-pages` alone is all
+            checks, those of the page in all its versions.
 
     Returns:
         0 if everything passed, else 1.
     """
     comfyui.prepare()
-    if pytest_arguments:
+    if pytest_arguments not in ([], [ALL_PAGES]):
         return _call("-m", "pytest", *pytest_arguments)
-    outcomes = _side_by_side(_checks())
+    outcomes = _side_by_side(_checks(pytest_arguments) if pytest_arguments else _checks())
     _print_summary(outcomes)
     return int(any(outcome.failed for outcome in outcomes))
 
@@ -69,11 +71,11 @@ def _side_by_side(checks: dict[str, Check]) -> list[Outcome]:
             raise
 
 
-def _checks() -> dict[str, Check]:
+def _checks(browser_arguments: Sequence[str] = ()) -> dict[str, Check]:
     """What is run, by name: the longest first, so that none is left alone at the end."""
     pyright = ("-m", "pyright", "--pythonpath", str(environment.python()))
     return {
-        "tests/browser": _browser,
+        "tests/browser": lambda log: _browser(log, *browser_arguments),
         "tests/adapters": lambda log: _pytest("adapters", "tests/adapters", log=log),
         "tests/host": lambda log: _pytest("host", "tests/host", log=log),
         "tests": lambda log: _pytest("core", *CORE, log=log),
@@ -152,11 +154,11 @@ def _pytest(name: str, *arguments: str, log: Path | None = None) -> Outcome:
     return outcome
 
 
-def _browser(log: Path) -> Outcome:
+def _browser(log: Path, *arguments: str) -> Outcome:
     if not Path(cache.REPOSITORY, "tests", "browser").is_dir():
         return Outcome("", skipped=1, note="there is no such folder")
     if chromium.find():
-        return _pytest("browser", "tests/browser", log=log)
+        return _pytest("browser", "tests/browser", *arguments, log=log)
     note = f"no Chromium was found. {chromium.HOW_TO_GET_ONE}"
     print(f"NOT RUN: {note}", flush=True)
     # A person may go without for now; what nobody watches may not.

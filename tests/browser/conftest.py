@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from demo.vocabulary import OBJECTS
 from launch import cache, chromium, comfyui
 from launch.page import ComfyPage, comfy_page
 from launch.server import Server
+from tests.browser.front_ends import PAGES, Servers, serve
 
 CHECKPOINT = "sepme_demo.safetensors"
 ARGUMENTS = (
@@ -36,6 +38,13 @@ def server(base_directory: Path) -> Iterator[Server]:
     """A running ComfyUI with its own page."""
     with Server(base_directory=base_directory, cpu=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def servers(server: Server, base_directory: Path) -> Iterator[Servers]:
+    """Running servers with older and newer pages, by the page's version."""
+    with ExitStack() as pages:
+        yield serve(pages, base_directory, server)
 
 
 @pytest.fixture(scope="session")
@@ -99,5 +108,24 @@ def either_page(
 ) -> Iterator[ComfyPage]:
     """The page in one renderer, then in the other; with the screenshot."""
     with comfy_page(server, browser, nodes_2=request.param == "nodes-2.0") as opened:
+        yield opened
+        opened.screenshot(request.node.name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of `any_page` see the one that their mark names, or all of them with `--all-pages`."""
+    if "any_page" in metafunc.fixturenames:
+        (named,) = metafunc.definition.get_closest_marker("page").args
+        chosen = PAGES if metafunc.config.getoption("--all-pages") else [named]
+        metafunc.parametrize("any_page", chosen, indirect=True)
+
+
+@pytest.fixture
+def any_page(
+    servers: Servers, browser: Browser, request: pytest.FixtureRequest
+) -> Iterator[ComfyPage]:
+    """A page of some version, in one of its renderers; with the screenshot."""
+    version, renderer = request.param.split()
+    with comfy_page(servers(version), browser, nodes_2=renderer == "nodes-2.0") as opened:
         yield opened
         opened.screenshot(request.node.name)

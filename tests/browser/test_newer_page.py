@@ -5,15 +5,13 @@ served by the same old server, so what it complains about on its own account is 
 """
 
 import json
-import zipfile
 
 import pytest
 
-from launch import cache, environment
-from launch.errors import SetupError
+from launch import cache
 from launch.page import comfy_page
-from launch.server import Server
 from launch.workflow import to_prompt
+from tests.browser.front_ends import NEWEST
 from tests.browser.graphs import (
     add_eraser,
     add_stack,
@@ -30,45 +28,14 @@ from tests.browser.test_blueprint import check_blueprint
 
 pytestmark = pytest.mark.browser
 
-VERSION = "1.58.1"
 EXAMPLES = sorted((cache.REPOSITORY / "example_workflows").glob("*.json"))
-INSIDE = "comfyui_frontend_package/static/"
 
 
 @pytest.fixture(scope="module")
-def front_end_root():
-    """The folder of the newer page, fetched once."""
-    folder = cache.folder() / f"front-end-{VERSION}"
-    if not folder.exists():
-        downloads = cache.folder("downloads")
-        wanted = f"comfyui-frontend-package=={VERSION}"
-        try:
-            environment.pip(
-                "download",
-                "--no-deps",
-                "--dest",
-                str(downloads),
-                wanted,
-                doing=f"Fetching page {VERSION}",
-            )
-        except SetupError as error:
-            pytest.skip(str(error))
-        unpack(next(downloads.glob(f"comfyui_frontend_package-{VERSION}-*.whl")), folder)
-    return folder / INSIDE
-
-
-def unpack(wheel, folder):
-    with zipfile.ZipFile(wheel) as archive:
-        names = [n for n in archive.namelist() if n.startswith(INSIDE) and not n.endswith(".map")]
-        archive.extractall(folder.with_suffix(".part"), names)
-    folder.with_suffix(".part").rename(folder)
-
-
-@pytest.fixture(scope="module")
-def newer_server(front_end_root, base_directory):
-    with Server(base_directory=base_directory, cpu=True, front_end_root=front_end_root) as running:
-        save_increments(running)
-        yield running
+def newer_server(servers):
+    server = servers(NEWEST)
+    save_increments(server)
+    return server
 
 
 def save_increments(server):
