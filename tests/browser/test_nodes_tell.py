@@ -118,3 +118,55 @@ def test_a_row_is_not_ready_for_texts_that_were_edited_while_it_was_computed(pag
     wait_for_rows(page, [("rocket", "ready")])
     expect(headline).not_to_contain_text("Earlier run")
     assert ours(page) == []
+
+
+SUGGESTED = {
+    "concept": "cat",
+    "names": [{"name": name, "similarity": 0.5} for name in ("dog", "lynx", 'a "big" <b>lion</b>')],
+}
+UNPLUG = """() => {
+    const node = app.graph.nodes.find((each) => each.type === "SepME_Eraser");
+    node.disconnectInput(node.inputs.findIndex((input) => input.name === "clip"));
+}"""
+
+
+def suggest(page, asked):
+    """Answers in the text encoder's place, which takes minutes without GPU; see the adapters."""
+
+    def queue(route):
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={"prompt_id": "suggesting", "number": 1, "node_errors": {}})
+
+    outputs = {"sepme_neighbours": {"sepme_neighbours": [SUGGESTED]}}
+    answer = {"suggesting": {"outputs": outputs, "status": {"messages": []}}}
+    page.page.route("**/prompt", queue)
+    page.page.route("**/history/suggesting", lambda route: route.fulfill(json=answer))
+
+
+def test_neighbours_are_suggested_ticked_and_protected(either_page):
+    page, asked = either_page, []
+    add_eraser(page, "cat")
+    type_protected(page, "Dog")
+    suggest(page, asked)
+    button = page.page.get_by_role("button", name="Protect neighbours")
+    button.click()
+    names = page.page.locator(".sepme-names")
+    expect(names).to_contain_text("lynx")
+    assert "dog" not in names.inner_text(), "it is protected already"
+    (sent,) = asked
+    assert sent["front"] is True
+    assert {node["class_type"] for node in sent["prompt"].values()} == {
+        "CheckpointLoaderSimple",
+        "SepME_Neighbours",
+    }
+    page.picture("neighbours", ["SepME_Eraser"])
+    names.get_by_label("lynx").check()
+    page.page.get_by_role("button", name="Protect what is ticked").click()
+    expect(names).to_be_hidden()
+    assert values(page, "SepME_Eraser")["protected_concepts"] == "Dog\nlynx"
+
+    page.script(UNPLUG)
+    button.click()
+    expect(page.page.locator(".sepme-note")).to_contain_text("There is no CLIP to ask")
+    assert len(asked) == 1
+    assert ours(page) == []

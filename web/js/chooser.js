@@ -11,7 +11,7 @@ import { t } from "./words.js";
 export class Chooser {
   /**
    * @param {any} node one with a field `protected_concepts`
-   * @param {() => Promise<Suggested[]>} suggest
+   * @param {(progress: (done: number, all: number) => void) => Promise<Suggested[]>} suggest
    * @param {() => void} changed is called when the field has changed
    */
   constructor(node, suggest, changed) {
@@ -35,8 +35,9 @@ export class Chooser {
   async ask() {
     this.button.disabled = true;
     this.show([], t("The text encoder is asked…"));
+    const progress = (/** @type {number} */ done, /** @type {number} */ all) => this.show([], `${t("The text encoder is asked…")} ${done}/${all}`);
     try {
-      const found = missing(await this.suggest(), String(this.widget.value ?? ""));
+      const found = missing(await this.suggest(progress), String(this.widget.value ?? ""));
       this.show(found, found.length ? t("Like the concepts. What is ticked stays as it is:") : t("Nothing else was found that is like the concepts."));
     } catch (error) {
       this.show([], error instanceof Error ? error.message : String(error));

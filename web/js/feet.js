@@ -63,17 +63,17 @@ export class Feet {
       foot.addRemark(check.element, () => check.refresh());
     }
     if (has("concepts") && has("protected_concepts")) {
-      const chooser = new Chooser(node, () => this.neighbours(node), this.changed);
+      const chooser = new Chooser(node, (progress) => this.neighbours(node, progress), this.changed);
       foot.addTool(chooser.button, chooser.element);
     }
   }
 
   /** Names that are most like a node's concepts, from the text encoder. */
-  async neighbours(/** @type {any} */ node) {
+  async neighbours(/** @type {any} */ node, /** @type {(done: number, all: number) => void} */ progress) {
     const { output } = await this.app.graphToPrompt();
     const id = executionIds(this.root, node).find((each) => output[each]);
     if (!id) throw new Error(t("This node is switched off: switch it on first."));
-    return (await shortRun(this.api, suggesting(output, id), ASKING)).sepme_neighbours;
+    return (await shortRun(this.api, suggesting(output, id), ASKING, progress)).sepme_neighbours;
   }
 
   /** Draws anew what has changed, whoever has changed it. */

@@ -7,16 +7,27 @@ const PAUSE = 2000; // milliseconds between two looks, in case no message comes
  * @param {any} api the page's own
  * @param {Record<string, any>} prompt as the server runs it
  * @param {string} node the id of the one whose output is wanted
+ * @param {(done: number, all: number) => void} [progress] is told how far it is
  * @returns {Promise<any>} what the node shows
  * @throws when the server refuses it, or it fails, or is cancelled; the message says why
  */
-export async function shortRun(api, prompt, node) {
+export async function shortRun(api, prompt, node, progress = () => {}) {
   const body = JSON.stringify({ client_id: api.clientId ?? "", prompt, front: true });
   const answer = await api.fetchApi("/prompt", { method: "POST", headers: { "Content-Type": "application/json" }, body });
   const told = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(refusal(told) || String(answer.status));
+  const hear = (/** @type {any} */ { detail }) => { if (detail?.prompt_id === told.prompt_id) progress(detail.value, detail.max); };
+  api.addEventListener("progress", hear);
+  try {
+    return await outcome(api, told.prompt_id, node);
+  } finally {
+    api.removeEventListener("progress", hear);
+  }
+}
+
+async function outcome(/** @type {any} */ api, /** @type {string} */ run, /** @type {string} */ node) {
   for (;;) {
-    const entry = await finished(api, told.prompt_id);
+    const entry = await finished(api, run);
     if (!entry) continue;
     const output = entry.outputs?.[node];
     if (output) return output;
