@@ -65,7 +65,7 @@ def check_markup(page, file, folder):
     expect(card.first).to_contain_text(file)
 
     add_stack(page, f'{{"rows": [{{"file": "{file[:9]}", "strength": "{NAME[:9]}"}}]}}')
-    expect(page.page.locator(".sepme-problem").first).to_contain_text("<img src=")
+    expect(page.page.locator(".sepme-problem:visible").first).to_contain_text("<img src=")
     add_stack(page, json.dumps([{"file": f"{NAME} gone"}]))
     page.script(ASK_FOR_IT)
     page.run()  # refused, which is told with the name
