@@ -75,6 +75,11 @@ class ExportLoRA(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, folder: str | None = None, **_: object) -> str:
+        """Runs again when its folder changed: what it has written may be gone."""
+        return files.folder_stamp(folder, FOLDER)
+
+    @classmethod
     def execute(  # noqa: PLR0913
         cls,
         stack: Stack,

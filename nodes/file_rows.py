@@ -178,7 +178,7 @@ def _compare_origin(loaded: LoadedRow, first: Increment) -> LoadedRow:
         why = f"It is for {ours.family or 'an unknown family'}, but {first.concept.name!r} for "
         why += theirs.family or "an unknown family"
     elif ours.text_encoder != theirs.text_encoder:
-        why = "It was computed with another text encoder or clip-skip than "
+        why = "It was computed with another text encoder, precision of it or clip-skip than "
         why += repr(first.concept.name)
     else:
         return loaded

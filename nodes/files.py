@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from pathlib import Path
 
 import folder_paths
@@ -120,14 +121,21 @@ def file_stamp(name: str) -> str:
     return f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
-def folder_stamp(folder: str) -> str:
-    """Changes when files that are saved into a folder come, go or change."""
+def folder_stamp(folder: str | None, kind: str = FOLDER) -> str:
+    """Changes when files that are saved into a folder come, go or change.
+
+    Args:
+        folder: inside the model folder; None where it is not known yet, as it comes through a link:
+            then files of any folder count.
+        kind: the host's name of the model folder.
+    """
     try:
-        found = sorted(target_path(folder, "any").parent.glob(f"*{ENDING}"))
-        stats = [(path.name, path.stat()) for path in found]
+        start, pattern = target_path(folder or "", "any", kind).parent, f"*{ENDING}"
+        found = sorted(start.rglob(pattern) if folder is None else start.glob(pattern))
+        stats = [(path, path.stat()) for path in found]
     except (IncrementFileError, OSError) as error:  # which saving will say, too
         return str(error)
-    return "\n".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
+    return "\n".join(f"{path}:{s.st_size}:{s.st_mtime_ns}" for path, s in stats)
 
 
 def all_stamps() -> str:
@@ -183,7 +191,18 @@ def _inside(folder: str, kind: str) -> str:
 def writable(root: Path) -> bool:
     """Whether a model folder can be written to; only the host's own is made if it is not there."""
     there = root if root.exists() or root != host.own_folder(root.name) else _nearest(root)
-    return os.access(there, os.W_OK)
+    return os.access(there, os.W_OK) and _takes_files(there)
+
+
+def _takes_files(folder: Path) -> bool:
+    """By trying: Windows calls nearly every folder writable, read-only shares too."""
+    probe = folder / f".sepme-{secrets.token_hex(8)}.tmp"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _nearest(path: Path) -> Path:

@@ -106,7 +106,7 @@ class Save(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str | None = None, **_: object) -> str:
         """Runs again when its folder changed: what it has written may be gone."""
-        return files.folder_stamp(folder or "")
+        return files.folder_stamp(folder)
 
     @classmethod
     def execute(cls, stack: Stack, folder: str, overwrite: bool) -> io.NodeOutput:

@@ -84,13 +84,14 @@ def noted_lines(text: str) -> list[tuple[int, str]]:
 
 
 def listed_lines(text: str, *, numbered: bool = True) -> list[tuple[int, str]]:
-    """The lines of a list, as typed but for bullets, numbering and notes behind ` # `.
+    """The lines of a list, as typed but for bullets and numbering.
+
+    A `#` within a line is a letter like others: `Studio # 54` is a name.
 
     Args:
         numbered: numbers are numbering, where every line has one and they count up.
     """
     found = [(n, _BULLET.sub("", line, count=1)) for n, line in noted_lines(text)]
-    found = [(n, split_outside(line, r"\s#\s")[0] if "#" in line else line) for n, line in found]
     numbers = [_NUMBER.match(line) for _, line in found]
     counted = [int(m[1]) for m in numbers if m]
     if (
@@ -156,7 +157,8 @@ def _without_brackets(text: str) -> str:
     inner = text
     if text[:1] in _PAIRS and _closes_last(text):
         inner = re.sub(rf"{_WEIGHT}$", "", text[1:-1].rstrip())
-    return re.sub(r"\s*[:：]\s*[0-9]*\.[0-9]+$", "", inner).strip()
+    # Without brackets a weight stands close: `Blade Runner: 2.0` is a name.
+    return re.sub(r"(?<=\S)[:：][0-9]*\.[0-9]+$", "", inner).strip()
 
 
 def _closes_last(text: str) -> bool:
@@ -211,7 +213,11 @@ class NameFinder:
     """
 
     def __init__(self, names: Iterable[str], *, spaceless: bool = False) -> None:
-        self._words = _letters if spaceless else _words
+        names = list(names)
+        signs = "".join(sorted({c for name in names for c in _folded(name) if _is_sign(c)}))
+        apart = f"{_SPACELESS if spaceless else ''}{re.escape(signs)}"
+        word = rf"[^\W_{_SPACELESS}]+" if spaceless else r"[^\W_]+"
+        self._pattern = re.compile(rf"[{apart}]|{word}" if apart else word)
         self._names: dict[tuple[str, ...], list[str]] = {}
         for name in names:
             for form in dict.fromkeys(_numbers(self._words(name))):
@@ -233,14 +239,13 @@ class NameFinder:
         runs = (words[i : i + n] for i, w in enumerate(words) for n in self._lengths.get(w, ()))
         return (self._names[run] for run in runs if run in self._names)
 
+    def _words(self, text: str) -> tuple[str, ...]:
+        """Words, and by themselves the signs that some name has, as in `C++`."""
+        return tuple(self._pattern.findall(_folded(text)))
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"[^\W_]+", _folded(text)))
 
-
-def _letters(text: str) -> tuple[str, ...]:
-    """Words, and letters where words are not set apart."""
-    return tuple(re.findall(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+", _folded(text)))
+def _is_sign(letter: str) -> bool:
+    return letter == "#" or unicodedata.category(letter) in ("Sm", "Sc", "So")
 
 
 def _folded(text: str) -> str:

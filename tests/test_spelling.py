@@ -137,3 +137,18 @@ def test_every_name_is_told_that_stands_in_a_text():
 def test_no_name_is_found_nowhere():
     assert not NameFinder([]).finds_one_in("cat")
     assert not NameFinder(["!?"]).finds_one_in("cat !?")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "another"),
+    [
+        ("C++", "a book about C++ on a desk", "a vitamin c tablet"),
+        ("\U0001f431", "a \U0001f431 in the rain", "a \U0001f436 in the rain"),
+        ("A$AP Rocky", "a portrait of a$ap rocky", "a portrait of A AP Rocky"),
+        ("cat", "cat+dog", "concatenate"),
+    ],
+)
+def test_signs_of_a_name_belong_to_it(name, text, another):
+    finder = NameFinder([name, "rose"])
+    assert finder.found_in(text) == (name,)
+    assert finder.found_in(another) == ()

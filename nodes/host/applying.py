@@ -243,8 +243,9 @@ def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -
     if known - {expected}:
         others = [i.concept.name for i in increments if i.provenance.text_encoder != expected]
         raise IncompatibleError(
-            f"{', '.join(others)} was computed with another text encoder or clip-skip than the "
-            "rest: nothing would be protected. Compute it again with the CLIP you draw with."
+            f"{', '.join(others)} was computed with another text encoder, precision of it or "
+            "clip-skip than the rest: nothing would be protected. Compute it again with the CLIP "
+            "you draw with."
         )
 
 

@@ -95,7 +95,8 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _in_half_precision(named: Iterable[tuple[str, Tensor]], extra: str = "") -> str:
     """SHA-256 over shapes and evenly spaced entries, in half precision.
 
-    Half precision, so that a model kept in another dtype on another machine is the same model.
+    Half precision, so that a model kept in float32 on one machine and in float16 on another is the
+    same model. Formats that round further (bfloat16, fp8) make another one of it.
     """
     h = hashlib.sha256(extra.encode())
     for name, tensor in named:

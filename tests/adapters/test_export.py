@@ -257,6 +257,15 @@ def test_a_file_is_replaced_only_when_asked(model, loras):
     assert saved(loras) == {"x.safetensors"}
 
 
+@pytest.mark.parametrize("known", ["erased", None], ids=["typed", "linked"])
+def test_exporting_runs_again_when_what_it_wrote_is_gone(known, model, loras):
+    path, _ = export_lora(Stack.of([blind(model)]), model, folder="erased")
+    written = ExportLoRA.fingerprint_inputs(folder=known)
+    assert ExportLoRA.fingerprint_inputs(folder=known) == written
+    Path(path).unlink()
+    assert ExportLoRA.fingerprint_inputs(folder=known) != written
+
+
 def test_a_lora_of_somebody_else_is_never_offered_to_be_replaced(model, loras):
     loras.mkdir(parents=True, exist_ok=True)
     save_file({"lora_up.weight": torch.ones(2, 2)}, loras / "x.safetensors")

@@ -90,6 +90,24 @@ def test_what_is_saved_goes_where_it_can_be_written(extra, increments_folder, mo
     assert save("dog", folder="styles")[0].is_relative_to(share)
 
 
+def test_a_share_that_only_claims_to_be_writable_is_passed_over(
+    extra, increments_folder, monkeypatch
+):
+    share = extra("    is_default: true\n")
+    touch = Path.touch
+
+    def refusing(path, *args, **kwargs):
+        if path.parent == share:
+            raise PermissionError(13, "Permission denied")
+        touch(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "touch", refusing)
+    assert os.access(share, os.W_OK)
+    assert save("cat") == [increments_folder / "cat.safetensors"]
+    monkeypatch.undo()
+    assert list(increments_folder.glob(".sepme-*")) == [], "trying leaves nothing behind"
+
+
 def test_a_file_that_the_host_would_go_on_loading_is_in_the_way(extra, monkeypatch):
     share = extra("    is_default: true\n")
     save("cat")

@@ -198,8 +198,15 @@ def test_saving_runs_again_when_its_folder_changed_and_only_then(increments_fold
     assert stamp() not in (written, empty)
     save(*both, folder="styles")
     assert (increments_folder / "styles" / "cat.safetensors").exists()
-    assert Save.fingerprint_inputs(folder=None) == Save.fingerprint_inputs(folder="")
     assert "outside" in Save.fingerprint_inputs(folder="../elsewhere")
+
+
+def test_saving_into_a_folder_that_comes_through_a_link_follows_all_folders(increments_folder):
+    save(increment("cat"), folder="styles")
+    before = Save.fingerprint_inputs(folder=None)
+    assert Save.fingerprint_inputs(folder=None) == before
+    (increments_folder / "styles" / "cat.safetensors").unlink()
+    assert Save.fingerprint_inputs(folder=None) != before
 
 
 def test_two_increments_of_one_name_are_refused_whole(increments_folder):

@@ -17,7 +17,8 @@ const PAIRS = new Map([["(", ")"], ["（", "）"], ["[", "]"]]);
 const WEIGHT = String.raw`\s*[:：]\s*[\-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)`;
 const WEIGHTED = new RegExp(String.raw`(?<!\\)\(([^\(\)]*?)${WEIGHT}\s*(?<!\\)\)`, "gu");
 const WEIGHT_LAST = new RegExp(`${WEIGHT}$`, "u");
-const SHARE_LAST = /\s*[:：]\s*[0-9]*\.[0-9]+$/u;
+/** Without brackets a weight stands close: `Blade Runner: 2.0` is a name. */
+const SHARE_LAST = /(?<=\S)[:：][0-9]*\.[0-9]+$/u;
 const INVISIBLE = /[\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a-\u202e\u2066-\u2069]/gu;
 const SPACES = /[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/gu;
 const JOINERS = /^[\u200c\u200d]+|[\u200c\u200d]+$/gu;
@@ -26,7 +27,6 @@ const AROUND = /^[\s\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a-\u202e\u2066-\u20
 const NOTE = /^(?:#|\/\/)/;
 const BULLET = /^(?:[\-*+•·‣▪●○–—]|\[[ xX]?\])\s+/u;
 const NUMBERING = /^([0-9]{1,4})[.)]\s+/u;
-const NOTED = String.raw`\s#\s`;
 const COMMAS_AROUND = new RegExp(String.raw`^(?:${COMMA}|\s)+|(?:${COMMA}|\s)+$`, "gu");
 /** @type {[RegExp, string][]} */
 const FOREIGN = [
@@ -58,14 +58,16 @@ export function notedLines(/** @type {string} */ text) {
 }
 
 /**
- * The lines of a list, as typed but for bullets, numbering and notes behind " # ".
+ * The lines of a list, as typed but for bullets and numbering.
+ *
+ * A "#" within a line is a letter like others: `Studio # 54` is a name.
  *
  * @param {string} text
  * @param {boolean} numbered numbers are numbering, where every line has one and they count up
  * @returns {[number, string][]}
  */
 export function listedLines(text, numbered = true) {
-  const found = notedLines(text).said.map(([at, line]) => /** @type {[number, string]} */ ([at, splitOutside(line.replace(BULLET, ""), NOTED)[0]]));
+  const found = notedLines(text).said.map(([at, line]) => /** @type {[number, string]} */ ([at, line.replace(BULLET, "")]));
   const numbers = found.map(([, line]) => Number(line.match(NUMBERING)?.[1] ?? NaN));
   const counted = numbered && found.length > 1 && numbers.every((number, at) => number === numbers[0] + at);
   const bare = counted ? found.map(([at, line]) => /** @type {[number, string]} */ ([at, line.replace(NUMBERING, "")])) : found;
