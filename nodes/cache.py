@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,9 +42,9 @@ def write(path: Path, data: bytes) -> None:
 
 
 def used(path: Path) -> None:
-    """Notes that an entry is still wanted."""
+    """Notes that an entry is still wanted; when it was written stays as it is."""
     with suppress(OSError):  # on a disk that is read-only nothing is thrown away either
-        os.utime(path)
+        os.utime(path, (time.time(), path.stat().st_mtime))
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -85,4 +86,4 @@ def _entries(folder: Path) -> Iterator[tuple[Path, int, float]]:
         with suppress(OSError):  # gone in the meantime
             if path.is_file() and not path.is_symlink():
                 stat = path.stat()
-                yield path, stat.st_size, stat.st_mtime
+                yield path, stat.st_size, stat.st_atime
