@@ -14,6 +14,7 @@ import { LibraryClient } from "./js/library_client.js";
 import { LibraryTab } from "./js/library_tab.js";
 import { Panels } from "./js/panels.js";
 import { PresetStore } from "./js/preset_store.js";
+import { keepValues } from "./js/saved_values.js";
 import { keepSeed } from "./js/seed.js";
 import { StackPanel } from "./js/stack_panel.js";
 import { speak, t } from "./js/words.js";
@@ -54,6 +55,7 @@ app.registerExtension({
     presets.load().catch(() => {}); // who opens the menu is told
   },
   nodeCreated(/** @type {any} */ node) {
+    if (node.comfyClass?.startsWith("SepME_")) keepValues(node);
     if (node.comfyClass === "SepME_Compute") keepSeed(node);
     if (node.comfyClass === "SepME_LoadStack") show(node, new StackPanel(node, host, library));
     if (node.comfyClass === "SepME_Eraser") show(node, new EraserPanel(node, host, (settings) => ask(api, "/sepme/eraser", settings)));

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 SAVED = """() => {
     const node = app.graph.nodes.find((each) => each.type === "SepME_Eraser");
     const { widgets_values: values } = JSON.parse(JSON.stringify(node.serialize()));
-    return values.slice(0, 9);
+    return values;
 }"""
 SHOWN = """() => {
     const node = app.graph.nodes.find((each) => each.type === "SepME_Eraser");

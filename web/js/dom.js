@@ -19,11 +19,11 @@ export function h(tag, given = {}, ...children) {
 }
 
 /** Calls a function after one that an object may have already; the page offers no other hook. */
-export function after(/** @type {any} */ object, /** @type {string} */ name, /** @type {() => void} */ then) {
+export function after(/** @type {any} */ object, /** @type {string} */ name, /** @type {(...given: any[]) => void} */ then) {
   const before = object[name];
-  object[name] = function (/** @type {unknown[]} */ ...given) {
+  object[name] = function (/** @type {any[]} */ ...given) {
     const result = before?.apply(this, given);
-    then();
+    then(...given);
     return result;
   };
 }
