@@ -26,32 +26,48 @@ export async function shortRun(api, prompt, node, progress = () => {}) {
 }
 
 async function outcome(/** @type {any} */ api, /** @type {string} */ run, /** @type {string} */ node) {
+  const entry = await finished(api, run);
+  const output = entry?.outputs?.[node];
+  if (output) return output;
+  throw new Error(failure(entry?.status));
+}
+
+/** The history's entry of a run; none where it was taken off the queue before it began. */
+async function finished(/** @type {any} */ api, /** @type {string} */ run) {
   for (;;) {
-    const entry = await finished(api, run);
-    if (!entry) continue;
-    const output = entry.outputs?.[node];
-    if (output) return output;
-    throw new Error(failure(entry.status));
+    await ended(api, run);
+    const entry = await done(api, run);
+    if (entry) return entry;
+    // Between the two answers it may have come to its end: the history has it then.
+    if (!(await waiting(api, run))) return done(api, run);
   }
 }
 
-/** The history's entry of a run; nothing while it goes on. */
-async function finished(/** @type {any} */ api, /** @type {string} */ run) {
-  await ended(api, run);
-  return (await (await api.fetchApi(`/history/${run}`)).json())[run];
+async function done(/** @type {any} */ api, /** @type {string} */ run) {
+  return (await get(api, `/history/${run}`))[run];
+}
+
+/** Whether a run has still to be done, or is being done. */
+async function waiting(/** @type {any} */ api, /** @type {string} */ run) {
+  const { queue_running: running = [], queue_pending: pending = [] } = await get(api, "/queue");
+  return [...running, ...pending].some((/** @type {any} */ each) => each[1] === run);
+}
+
+async function get(/** @type {any} */ api, /** @type {string} */ path) {
+  return (await api.fetchApi(path)).json();
 }
 
 /** Waits for a message that a run has come to its end, but not for ever. */
 function ended(/** @type {any} */ api, /** @type {string} */ run) {
   const ends = ["execution_success", "execution_error", "execution_interrupted"];
   return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
-    const hear = (/** @type {any} */ { detail }) => { if (detail?.prompt_id === run) done(); };
-    const done = () => {
+    const hear = (/** @type {any} */ { detail }) => { if (detail?.prompt_id === run) end(); };
+    const end = () => {
       clearTimeout(due);
       ends.forEach((name) => api.removeEventListener(name, hear));
       resolve();
     };
-    const due = setTimeout(done, PAUSE);
+    const due = setTimeout(end, PAUSE);
     ends.forEach((name) => api.addEventListener(name, hear));
   });
 }
