@@ -66,7 +66,7 @@ def _side_by_side(checks: dict[str, Check]) -> list[Outcome]:
             return list(pool.map(_timed, checks, checks.values()))
         except BaseException:  # stopped: nothing that was started may go on without us
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in _RUNNING:
+            for process in list(_RUNNING):  # which others still add to and take from
                 process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
             raise
 

@@ -234,7 +234,9 @@ def test_stopped_checks_leave_no_process_behind(folder, monkeypatch):
     endless = f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(600)"
 
     def stop(_):
+        end = time.monotonic() + 60
         while not started.exists():
+            assert time.monotonic() < end, "what is to be stopped has not begun"
             time.sleep(0.01)
         raise KeyboardInterrupt
 
