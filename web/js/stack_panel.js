@@ -135,6 +135,7 @@ export class StackPanel {
 
   /** Takes in what the server tells of a row. */
   tell(/** @type {any} */ row) {
+    if (!row.file) return; // what is computed again is told by its concept first
     const unlisted = this.library.loaded && !this.library.entry(row.file);
     this.told.set(row.file, { ...row, connected: canRestore(this.node), unlisted });
     if (unlisted && hasFile(row)) this.library.refresh(); // somebody has put it there since
