@@ -170,3 +170,20 @@ def test_neighbours_are_suggested_ticked_and_protected(either_page):
     expect(page.page.locator(".sepme-note")).to_contain_text("There is no CLIP to ask")
     assert len(asked) == 1
     assert ours(page) == []
+
+
+def test_prompts_that_name_something_erased_are_told_while_they_are_typed(page):
+    add_eraser(page, "cat | kitten\ndog")
+    page.page.get_by_role("button", name="Advanced").click()
+    field = page.page.get_by_placeholder("prompts_to_check")
+    field.fill("a house\na kitten in the garden")
+    told = page.page.locator(".sepme-named")
+    expect(told).to_contain_text("“a kitten in the garden” names cat")
+    expect(told).not_to_contain_text("house")
+    page.page.get_by_label("on: cat").uncheck()
+    expect(told).to_be_hidden()
+    field.fill("a dog")
+    expect(told).to_contain_text("“a dog” names dog")
+    field.fill("")
+    expect(told).to_be_hidden()
+    assert ours(page) == []
