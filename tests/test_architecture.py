@@ -12,9 +12,13 @@ CORE = ROOT / "sepme_core"
 HOST = {"nodes", "comfy", "comfy_api", "comfy_extras", "folder_paths", "server", "execution"}
 ALLOWED = {"torch", "safetensors", "sepme_core"}
 
-# A module may import only modules of the layers above its own line.
+# A module may import only modules of the layers above its own line; those in a folder are named
+# after it, and the folders are floors: text below space.
 LAYERS = [
     {"errors"},
+    {"text.language"},
+    {"space.logistic"},
+    {"space.gate"},
     {"safetensors_file", "spelling"},
     {"concepts", "config", "denoiser", "embeddings", "nullspace", "objective", "stopping"},
     {"separation", "text_fields"},
@@ -28,6 +32,7 @@ LAYERS = [
     {"certificate", "lora"},
     {"certificate_report"},
 ]
+FLOORS = {name.split(".")[0] for names in LAYERS for name in names if "." in name}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILE_FORMAT_MAY_KNOW = {"concepts", "dead_zone", "errors", "increment", "safetensors_file"}
 
@@ -40,14 +45,20 @@ def imports(source: str, package: str = "sepme_core") -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield str(node.module)
         elif isinstance(node, ast.ImportFrom):
-            parent = package if node.level == 1 else "<outside>"
+            above = package.split(".")[: package.count(".") + 2 - node.level]
+            parent = ".".join(above) or "<outside>"
             names = [node.module] if node.module else [alias.name for alias in node.names]
             yield from (f"{parent}.{name}" for name in names)
 
 
-def foreign(source: str) -> list[str]:
+def package_of(name: str) -> str:
+    """The package that a module of the core lies in, by the module's dotted name."""
+    return ".".join(["sepme_core", *name.split(".")[:-1]])
+
+
+def foreign(source: str, package: str = "sepme_core") -> list[str]:
     """What a module imports beside the standard library, torch, safetensors and the core."""
-    roots = {name.split(".")[0] for name in imports(source)}
+    roots = {name.split(".")[0] for name in imports(source, package)}
     return sorted(roots - ALLOWED - set(sys.stdlib_module_names))
 
 
@@ -57,15 +68,17 @@ def of_the_host(source: str) -> list[str]:
     return sorted(p for p in parts if p in HOST or p.startswith("comfy"))
 
 
-def core_imports(source: str) -> set[str]:
-    """The core's modules that a module imports."""
-    names = (name.split(".") for name in imports(source))
-    return {name[1] for name in names if name[0] == "sepme_core" and len(name) > 1}
+def core_imports(source: str, package: str = "sepme_core") -> set[str]:
+    """The core's modules that a module imports, those in a folder as `folder.module`."""
+    found = (name.split(".") for name in imports(source, package))
+    inside = (name[1:] for name in found if name[0] == "sepme_core" and len(name) > 1)
+    return {".".join(name[: 2 if name[0] in FLOORS else 1]) for name in inside}
 
 
 def upward(name: str, source: str) -> list[str]:
     """What a module of the core imports from its own layer or a higher one."""
-    return sorted(other for other in core_imports(source) if LEVEL[other] >= LEVEL[name])
+    found = core_imports(source, package_of(name))
+    return sorted(other for other in found if LEVEL[other] >= LEVEL[name])
 
 
 def at_import(source: str) -> list[str]:
@@ -92,18 +105,22 @@ def prints(source: str) -> list[int]:
     ]
 
 
-SOURCES = {path.stem: path.read_text("utf-8") for path in sorted(CORE.glob("*.py"))}
-MODULES = [name for name in SOURCES if name != "__init__"]
+def dotted(path: Path) -> str:
+    """A module's name within the core."""
+    return ".".join(path.relative_to(CORE).with_suffix("").parts)
+
+
+SOURCES = {dotted(path): path.read_text("utf-8") for path in sorted(CORE.rglob("*.py"))}
+MODULES = [name for name in SOURCES if not name.endswith("__init__")]
 
 
 def test_every_module_of_the_core_has_its_layer():
     assert set(MODULES) == set(LEVEL)
-    assert not list(CORE.glob("*/**/*.py")), "the core is flat"
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_core_imports_only_the_standard_library_torch_safetensors_and_itself(name):
-    assert foreign(SOURCES[name]) == []
+    assert foreign(SOURCES[name], package_of(name)) == []
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -124,7 +141,8 @@ def test_file_format_knows_the_increment_only():
 
 
 def test_core_imports_nothing_just_by_being_there():
-    assert at_import(SOURCES["__init__"]) == []
+    rooms = [name for name in SOURCES if name.endswith("__init__")]
+    assert [at_import(SOURCES[name]) for name in rooms] == [[]] * (1 + len(FLOORS))
 
 
 def test_entry_point_of_the_pack_imports_nothing_until_it_is_asked():
@@ -176,6 +194,14 @@ def test_import_of_the_host_would_be_found(source, found):
         ("refine", "def f():\n    from .paper import Outcome", ["paper"]),
         ("erase", "from .report import report\nfrom .leak import Leak", ["report"]),
         ("report", "from .erase import Erasure", []),
+        ("text.language", "from ..space.gate import Gate", ["space.gate"]),
+        ("space.logistic", "from .gate import Gate", ["space.gate"]),
+        (
+            "space.gate",
+            "from ..text.language import Language\nfrom .logistic import fit_logistic",
+            [],
+        ),
+        ("errors", "from .text.language import Language", ["text.language"]),
     ],
 )
 def test_upward_import_would_be_found(name, source, found):

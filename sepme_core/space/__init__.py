@@ -1,0 +1,1 @@
+"""The geometry of text rows: what tells a concept from everything else."""
