@@ -1,6 +1,7 @@
 """The gate: which prompts show a concept, on rows as real encoders have them."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ COMMON = 20 * torch.randn(D, generator=torch.Generator().manual_seed(3)).double(
 SPREAD = torch.logspace(-1, 1.5, D, dtype=torch.float64)
 
 
+@cache
 def sentence(word, seed):
     """Rows of context words and the word; later tokens carry a third of the earlier ones' mean."""
     generator = torch.Generator().manual_seed(seed)

@@ -242,7 +242,7 @@ def _gate(direction: Tensor, threshold: float, language: Language) -> Gate:
     return Gate(weights[0], float(bias[0] + direction[-1]), threshold)
 
 
-def _above(peaks: Tensor, threshold: float, texts: Sequence[str]) -> tuple[str, ...]:
+def _above(peaks: Tensor, threshold: float, texts: list[str]) -> tuple[str, ...]:
     order = peaks.argsort(descending=True).tolist()
     return tuple(texts[i] for i in order if float(peaks[i]) > threshold)
 

@@ -15,6 +15,7 @@ from torch.nn.functional import softplus
 __all__ = ["fit_logistic"]
 
 _HISTORY = 8
+_SHORTER = 12  # times that a step is cut
 _FLAT = 1e-5  # a gradient as small as this moves no score that matters
 
 
@@ -117,13 +118,14 @@ def _line_search(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Backtracking, every column by itself; one that finds nothing lower stays where it is."""
     slope, length = (step * grad).sum(0), torch.ones_like(value)
-    for _ in range(12):
-        new = theta + length * step
-        new_value, new_grad = objective(new)
+    new, (new_value, new_grad) = theta + step, objective(theta + step)
+    for _ in range(_SHORTER):
         too_far = new_value > value + 1e-4 * length * slope
         if not bool(too_far.any()):
-            return new, new_value, new_grad
+            break
         length = torch.where(too_far, length * 0.4, length)
+        new = theta + length * step
+        new_value, new_grad = objective(new)
     lower = new_value <= value
     return (
         torch.where(lower, new, theta),
