@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 LIMIT = 10**9
 """Bytes. 2000 increments of SD1, or 350 of SDXL; what was used longest ago goes first."""
-_OURS = ("increment-*", "captions-*", "names-*", "run-*")
-_OURS = (*_OURS, *(f".{name}" for name in _OURS))
+_KINDS = ("increment-*", "captions-*", "names-*", "run-*")
+_OURS = (*_KINDS, ".sepme-*.tmp", *(f".{name}" for name in _KINDS))  # half-written, now and before
 _since_looked: dict[Path, int] = {}
 """Bytes that may be in a folder, by what was written since it was last looked into."""
 
@@ -35,10 +35,8 @@ def write(path: Path, data: bytes) -> None:
     """
     write_file(path, data, overwrite=True)
     folder = path.parent
-    if folder in _since_looked:
-        _since_looked[folder] += len(data)
-    if _since_looked.get(folder, LIMIT + 1) > LIMIT:
-        _since_looked[folder] = _trim(folder)
+    there = _since_looked.get(folder, LIMIT) + len(data)  # asked once: another thread may clear it
+    _since_looked[folder] = _trim(folder) if there > LIMIT else there
 
 
 def used(path: Path) -> None:

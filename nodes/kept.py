@@ -84,7 +84,12 @@ class Kept:
         return known[1] if isinstance(known, tuple) else _read_account(path)
 
     def keep(self, concept: Concept, result: Erasure | Refusal) -> None:
-        """Writes a result; it is kept in memory where that is not possible."""
+        """Writes a result; it is kept in memory where that is not possible.
+
+        Where there is no saying what it was solved on, it would never be found again.
+        """
+        if not host.is_told(self._solved_on):
+            return
         path = self.path(concept)
         try:
             if isinstance(result, Refusal):

@@ -11,7 +11,7 @@ from .applying import (
     remove,
     without_increments,
 )
-from .contents import digest
+from .contents import digest, is_told
 from .denoiser import HostDenoiser, autograd_ready, computing
 from .downstream import Writer, weight_writers
 from .families import FAMILIES, Family
@@ -72,6 +72,7 @@ __all__ = [
     "family_of",
     "harmless",
     "inert",
+    "is_told",
     "lora_names",
     "matching_layers",
     "memory_explained",

@@ -121,6 +121,8 @@ def solved_on(model: Any, clip: Any, *, draws: bool) -> str:
         model: without increments.
         draws: whether pictures are drawn: then all weights, patches and options of the model count,
             hooks that come with prompts too; otherwise those of the text-only layers.
+    Returns:
+        see `is_told`: there may be no saying.
     """
     given: list[Any] = [encoder_digest(clip), str(compute_dtype(model)), _text_only_patches(model)]
     if not draws:

@@ -1,18 +1,22 @@
 """What is kept: found by everything that it depends on and nothing else, shared, and bounded."""
 
+import functools
 import os
+import types
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy_execution.utils import CurrentNodeContext
+from comfy_extras.nodes_freelunch import FreeU_V2
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from sepme_pack.nodes import cache, computing, host, kept
 from sepme_pack.nodes.compute import Compute
 from sepme_pack.nodes.eraser import Eraser
 from sepme_pack.nodes.file_rows import LoadedRow
-from sepme_pack.nodes.kept import Kept
+from sepme_pack.nodes.kept import Kept, Refusal
 from sepme_pack.nodes.last_run import known_rows
 from sepme_pack.nodes.restoring import restored
 from sepme_pack.nodes.rows import Row
@@ -128,6 +132,70 @@ def test_what_only_drawings_depend_on_counts_for_methods_that_draw(model, clip):
     assert len({host.solved_on(each, clip, draws=True) for each in made}) == len(made)
 
 
+def freed(model, b1):
+    return FreeU_V2().patch(model, b1, 1.4, 0.9, 0.2)[0]  # closes over a dict
+
+
+def guided(model, scale):
+    model = model.clone()  # a function in the closure of the host's own
+    model.set_model_sampler_cfg_function(lambda args: args["cond"] * scale)
+    return model
+
+
+def multiplied(args, kind, scales=()):
+    return args["denoised"] * scales[0]
+
+
+def partly(model, scale):
+    model = model.clone()
+    by = functools.partial(functools.partial(multiplied, kind=torch.float16), scales=[scale])
+    model.set_model_sampler_post_cfg_function(by)
+    return model
+
+
+class Scaled:
+    """Another pack's patch: an object that can be called, and its method."""
+
+    def __init__(self, given):
+        self.given = given
+
+    def __call__(self, args):
+        return args["denoised"]
+
+    def step(self, args):
+        return args["denoised"]
+
+
+def called(model, scale, of=lambda scaled: scaled):
+    model = model.clone()
+    model.set_model_sampler_post_cfg_function(of(Scaled([{"scale": np.array([scale])}])))
+    return model
+
+
+PATCHES = [freed, guided, partly, called, functools.partial(called, of=lambda s: s.step)]
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_strengths_that_a_patch_holds_however_deep_are_told_apart(model, clip, patch):
+    made = [host.solved_on(patch(model, b), clip, draws=True) for b in (1.3, 1.9, 1.3)]
+    assert made[0] == made[2] != made[1]
+    assert all(map(host.is_told, made))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_where_nobody_can_say_what_a_patch_does_nothing_is_kept(model, clip, folder, deep):
+    holds = types.SimpleNamespace(scale=1.3)
+    for _ in range(20 * deep):
+        holds = [holds]
+    opaque = called(model, 1.3, of=lambda _: functools.partial(multiplied, kind=holds))
+    kept_at = Kept(Task.of(SET, EraseConfig(method="refine")), opaque, clip, ())
+    kept_at.keep(Concept("cat"), Refusal("no"))
+    assert kept_at.find(Concept("cat")) is None
+    assert not folder.exists()
+    assert len({host.solved_on(opaque, clip, draws=True) for _ in range(2)}) == 2
+    assert host.is_told(host.solved_on(opaque, clip, draws=False)), "it draws nothing then"
+
+
 def test_increments_on_a_model_are_not_what_is_solved_on(model, clip):
     stack = models.stack(model, clip, "rose")
     task = Task.of(SET, EraseConfig())
@@ -155,7 +223,8 @@ def test_compute_and_eraser_share_what_is_kept_also_after_a_restart(model, clip,
     assert digests(by_eraser) == digests(again) == digests(stack)
     assert work == ["rose", "cat"], "nothing of it is computed twice"
     assert (
-        told_again == f"{report}\n\nKept from an earlier run, whose cost is told here: rose, cat."
+        told_again == f"{report}\n\n"
+        "Taken from an earlier run; the times above are that run's: rose, cat."
     )
     assert plot.shape == computed(model, clip)[2].shape
 
@@ -266,10 +335,44 @@ def test_what_was_used_longest_ago_makes_room(folder, small):
     }
 
 
-def test_half_written_files_of_a_host_that_died_go_as_well(folder, small):
+@pytest.fixture
+def half_written(folder, monkeypatch):
+    """What a write leaves behind that was killed; its name, and that of an older version's."""
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt()))
+        killed.setattr(cache.Path, "unlink", lambda *_, **__: None)
+        cache.write(folder / "increment-a.safetensors", b"x" * 100)
+    (name,) = names_in(folder)
+    os.utime(folder / name, (1e8, 1e8))
+    return name
+
+
+def test_half_written_files_of_a_host_that_died_go_as_well(folder, half_written, small):
     fill(folder, ".increment-a-00.tmp", "increment-b.safetensors")
+    assert cache.state(folder)["entries"] == 3
     cache.write(folder / "increment-c.safetensors", b"y" * 120)
     assert names_in(folder) == ["increment-b.safetensors", "increment-c.safetensors"]
+
+
+def test_half_written_files_are_cleared_as_well(folder, half_written):
+    assert names_in(folder) == [half_written]
+    assert cache.clear(folder) == 100
+    assert names_in(folder) == []
+
+
+def test_a_cache_that_is_cleared_from_the_page_meanwhile_is_written_to(folder, small, monkeypatch):
+    class Cleared(dict):
+        """Emptied by another thread as soon as it was asked for something."""
+
+        def __contains__(self, key):
+            return self.pop(key, None) is not None
+
+        def get(self, key, default=None):
+            return self.pop(key, default)
+
+    monkeypatch.setattr(cache, "_since_looked", Cleared({folder: 7}))
+    cache.write(folder / "increment-a.safetensors", b"y" * 120)
+    assert dict(cache._since_looked) == {folder: 127}
 
 
 def test_what_cannot_be_thrown_away_stays_and_nothing_fails(folder, small, monkeypatch):
