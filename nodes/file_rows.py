@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from ..sepme_core.doubles import acting, doubles, doubles_report
 from ..sepme_core.errors import IncrementFileError
 from ..sepme_core.increment import Increment, Stack, StackEntry
-from ..sepme_core.strangers import same_concept, unknown
+from ..sepme_core.strangers import unknown
 from ..sepme_core.text_fields import line_name
 from . import files
 from .rows import Row, parse_rows, row_event
-from .telling import Remark
+from .telling import Remark, counted
 
 __all__ = [
     "LoadedRow",
     "concept_line",
     "concept_name",
+    "joined",
     "load_rows",
     "read_file_rows",
     "refuse_bad",
@@ -33,6 +35,7 @@ HARMLESS = ("computed", "moved")
 """States of rows that do what was meant, by another way."""
 _MOST = 20  # rows named in an error
 _N_NAMED = 5
+_AGAIN = "The same increment stands in an earlier place too: it counts once, as set here."
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +110,8 @@ def load_rows(
     known = set(files.list_increments())
     loaded = [_open(row, known) for row in rows]
     loaded = restore(loaded) if restore else loaded
-    others = [entry.increment for entry in stack.entries]
-    return _compare_concepts(_compare_origins(loaded, others), others)
+    loaded = _compare_origins(loaded, [entry.increment for entry in stack.entries])
+    return _compare_concepts(loaded, stack)
 
 
 def row_stamp(row: Row) -> str:
@@ -189,27 +192,31 @@ def _compare_origin(loaded: LoadedRow, first: Increment) -> LoadedRow:
     )
 
 
-def _compare_concepts(loaded: list[LoadedRow], others: Sequence[Increment]) -> list[LoadedRow]:
-    places = [n for n, row in enumerate(loaded) if row.increment and row.state not in BAD]
-    increments = [*others, *(loaded[n].increment for n in places)]
-    doubled, leaking = same_concept(increments).tril(-1), unknown(increments)
-    found = list(loaded)
-    for at, n in enumerate(places, start=len(others)):
-        for twin in doubled[at].nonzero().flatten().tolist()[:1]:
-            found[n] = found[n].but("doubled", _doubled(increments[at], increments[twin]))
+def joined(stack: Stack, loaded: Sequence[LoadedRow]) -> Stack:
+    """The rows added to a stack: what stands in two places counts once, as set in the last."""
+    entries = {row.increment.digest: row.entry for row in loaded if row.increment}
+    return stack + Stack(tuple(e for e in entries.values() if e))
+
+
+def _compare_concepts(loaded: list[LoadedRow], stack: Stack) -> list[LoadedRow]:
+    """What else acts on a row's concept while it does, and whom it may change."""
+    usable = [row for row in loaded if row.increment and row.state not in BAD]
+    together = joined(stack, usable)
+    order = [e.increment.digest for e in together.entries]
+    found = doubles(sorted(acting(together), key=lambda a: order.index(a.increment.digest)))
+    later = {double.other.increment.digest: double for double in reversed(found)}
+    increments = [*(e.increment for e in stack.entries), *(row.increment for row in usable)]
+    digests, leaking = [i.digest for i in increments], unknown(increments)
+    compared = {row: row for row in loaded}
+    for at, row in enumerate(usable, start=len(stack.entries)):
         names = [increments[i].concept.name for i in leaking[at].nonzero().flatten().tolist()]
-        if names and increments[at].separable:
-            found[n] = found[n].but("leaking", _leaking(names))
-    return found
-
-
-def _doubled(increment: Increment, twin: Increment) -> str:
-    if increment.digest == twin.digest:
-        return "The same increment stands in an earlier place too: it counts once, as set here."
-    return (
-        f"An earlier increment erases {twin.concept.name!r} too: both together do too much. "
-        "Switch one of them off."
-    )
+        if digests[at] in digests[:at]:
+            compared[row] = compared[row].but("doubled", _AGAIN)
+        if digests[at] in later:
+            compared[row] = compared[row].but("doubled", doubles_report([later[digests[at]]]))
+        if names and row.increment.separable:
+            compared[row] = compared[row].but("leaking", _leaking(names))
+    return list(compared.values())
 
 
 def _leaking(names: Sequence[str]) -> str:
@@ -234,7 +241,7 @@ def refuse_bad(loaded: Sequence[LoadedRow]) -> None:
 def rows_report(loaded: Sequence[LoadedRow]) -> str:
     """One line a row."""
     n_on = sum(row.row.on for row in loaded)
-    head = f"{len(loaded)} rows: {n_on} on, {len(loaded) - n_on} off."
+    head = f"{counted(len(loaded), 'row')}: {n_on} on, {len(loaded) - n_on} off."
     return "\n".join([head, "", *(f"- {_line(n, row)}" for n, row in _numbered(loaded))]).strip()
 
 

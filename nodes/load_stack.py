@@ -12,7 +12,15 @@ from ..sepme_core.errors import SepMEError
 from ..sepme_core.increment import Stack
 from . import files, host
 from .common import ConceptsType, StackType, schema
-from .file_rows import load_rows, read_file_rows, refuse_bad, row_remarks, row_stamp, rows_report
+from .file_rows import (
+    joined,
+    load_rows,
+    read_file_rows,
+    refuse_bad,
+    row_remarks,
+    row_stamp,
+    rows_report,
+)
 from .remarks import on_stack
 from .restoring import restored
 from .telling import counted, told, warn
@@ -102,10 +110,10 @@ class LoadStack(io.ComfyNode):
         for event in events:
             host.send("sepme.row", event)
         refuse_bad(loaded)
-        entries = {row.increment.digest: row.entry for row in loaded if row.increment}
-        joined = stack + Stack(tuple(entries.values()))
-        warn(on_stack(joined))
+        together = joined(stack, loaded)
         text = rows_report(loaded)
         headline = f"{sum(row.row.on for row in loaded)} of {counted(len(loaded), 'row')} on"
-        ui = told(headline, text, row_remarks(loaded), sepme_rows=events)
-        return io.NodeOutput(joined, text, ui=ui)
+        ui = told(
+            headline, text, [*row_remarks(loaded), *warn(on_stack(together))], sepme_rows=events
+        )
+        return io.NodeOutput(together, text, ui=ui)

@@ -36,6 +36,10 @@ def load(rows, stack=None):
         return LoadStack.execute(text, stack)
 
 
+def told(rows, stack=None):
+    return load(rows, stack).ui["sepme_state"][0]
+
+
 def states():
     sent = PromptServer.instance.sent
     assert all(event == "sepme.row" and told["node"] == "1:2" for event, told in sent)
@@ -125,9 +129,26 @@ def test_two_files_of_one_concept_are_told(saved):
     save(increment("cat", 2.0), folder="mine")
     stack, report = load("cat\ndog\nmine/cat").result
     assert states() == ["ready", "ready", "doubled"]
-    assert "both together do too much" in report
+    assert "DOUBLED: 'cat' acts twice. Both push" in report
     assert len(stack) == 3
     assert "DOUBLED" not in load("cat\ndog\nmine/cat off").result[1]
+
+
+def test_files_of_one_concept_that_take_turns_are_fine_and_those_that_meet_are_told(saved):
+    save(increment("cat", 2.0), folder="mine")
+    assert told("cat 1 0-0.5\nmine/cat 1 0.5-1")["level"] == "ok"
+    assert states() == ["ready", "ready"]
+    assert "0.5 to 0.7 of the sampling" in load("cat 1 0-0.7\nmine/cat 1 0.5-1").result[1]
+    assert states() == ["ready", "doubled"]
+    load("cat\nmine/cat 0")
+    assert states() == ["ready", "ready"], "what has no strength does nothing"
+    assert told("dog", Stack.of([increment("cat"), increment("cat", 2.0)]))["headline"] == (
+        "'cat' acts twice"
+    )
+
+
+def test_one_row_is_one_row(saved):
+    assert load("cat").result[1].startswith("1 row: 1 on, 0 off.")
 
 
 def test_one_file_in_two_rows_counts_once(saved):
