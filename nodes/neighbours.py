@@ -14,6 +14,7 @@ from ..sepme_core.text_fields import parse_concepts
 from . import host
 from .common import schema
 from .name_vectors import NameVectors
+from .telling import counted, told
 
 __all__ = ["Neighbours"]
 
@@ -71,8 +72,10 @@ class Neighbours(io.ComfyNode):
         """Encodes the pack's list of names once for every text encoder."""
         found = neighbours(_read(concepts), NameVectors(clip), count)
         names = "\n".join(dict.fromkeys(n.name for near in found.values() for n in near))
-        host.show_text(_report(found))
-        return io.NodeOutput(names, ui={"sepme_neighbours": _told(found)})
+        text = _report(found)
+        host.show_text(text)
+        headline = f"{counted(len(names.splitlines()), 'name')} suggested"
+        return io.NodeOutput(names, ui=told(headline, text, sepme_neighbours=_by_concept(found)))
 
 
 def _read(concepts: str) -> Sequence[Concept]:
@@ -83,7 +86,7 @@ def _report(found: dict[str, tuple[Neighbour, ...]]) -> str:
     return "\n".join(f"{name}: {', '.join(n.name for n in near)}" for name, near in found.items())
 
 
-def _told(found: dict[str, tuple[Neighbour, ...]]) -> list[dict[str, Any]]:
+def _by_concept(found: dict[str, tuple[Neighbour, ...]]) -> list[dict[str, Any]]:
     """What the page is told, nearest first."""
     return [
         {

@@ -50,6 +50,14 @@ def test_the_names_come_as_lines_to_protect_and_by_concept_for_the_page(narrow_c
     assert ConceptSet(concepts, protected_concepts=parse_lines(text))
 
 
+def test_the_node_tells_of_its_run_as_others_do(narrow_clip):
+    output = run(narrow_clip)
+    (state,), (report,) = output.ui["sepme_state"], output.ui["sepme_report"]
+    n_names = len(output.result[0].splitlines())
+    assert state == {"level": "ok", "headline": f"{n_names} names suggested", "margin": None}
+    assert report.startswith("cat: ")
+
+
 def test_the_names_stand_on_the_node_where_there_is_no_page(narrow_clip):
     first = run(narrow_clip).ui["sepme_neighbours"][0]
     node_id, said = PromptServer.instance.told[-1]
