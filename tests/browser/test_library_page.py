@@ -201,7 +201,20 @@ def test_names_are_text_and_what_is_thrown_away_comes_back(page, lent, base_dire
     shutil.rmtree(base_directory / "models" / "sepme" / "trash")
 
 
-def test_the_cache_is_measured_and_emptied_and_files_are_sorted(page, lent):
+@pytest.fixture
+def own_cache(base_directory):
+    """Not the session's, on whose entries other tests count."""
+    folder, aside = base_directory / "models" / "sepme" / "cache", base_directory / "cache_aside"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.rename(aside)
+    folder.mkdir()
+    (folder / "increment-0.safetensors").write_bytes(b"x" * 5000)
+    yield
+    shutil.rmtree(folder)
+    aside.rename(folder)
+
+
+def test_the_cache_is_measured_and_emptied_and_files_are_sorted(page, lent, own_cache):
     add_stack(page)
     tab = open_library(page)
     size = tab.locator(".sepme-cache")
