@@ -94,6 +94,6 @@ def _remarks(certificate: Certificate) -> list[Remark]:
     if pairs:
         remarks.append(Remark(f"{pairs[0].eraser!r} moves {pairs[0].seen!r}"))
     if held_out:
-        few = f"{counted(len(held_out), 'pair')} touch each other on unseen prompts"
+        few = f"{counted(len(held_out), 'pair')} leaking on unseen prompts"
         remarks.append(Remark(few, "", "note"))
     return remarks

@@ -100,5 +100,5 @@ def side_input(name: str, what: str, *, optional: bool = False) -> io.Input:
         max=2048,
         step=8,
         optional=optional,
-        tooltip=f"{what} 0: what the model was trained on.",
+        tooltip=f"{what} 0: the model's own.",
     )

@@ -21,7 +21,7 @@ from .file_names import shortened
 from .kept import Kept, Refusal
 from .rows import Row, row_event
 from .session import open_session
-from .telling import Remark
+from .telling import Remark, counted
 
 __all__ = [
     "ConceptRow",
@@ -221,10 +221,9 @@ def rows_report(
     """One line a concept, then the prompts that name something erased."""
     states = [row.state(merged=merged) for row in rows]
     n_erased = sum(row.entry is not None and row.row.on for row in rows)
-    n_refused = states.count("refused")
+    n_off, n_refused = sum(not row.row.on for row in rows), states.count("refused")
     lines = [
-        f"{len(rows)} concepts: {n_erased} erased, {sum(not row.row.on for row in rows)} off, "
-        f"{n_refused} refused.",
+        f"{counted(len(rows), 'concept')}: {n_erased} erased, {n_off} off, {n_refused} refused.",
         "",
         *(f"- {_line(row, merged)}" for row in rows),
         *_named(rows, prompts),

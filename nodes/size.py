@@ -31,8 +31,8 @@ class Size(io.ComfyNode):
                 io.Int.Input(
                     "batch_size", default=1, min=1, max=4096, tooltip="Pictures drawn together."
                 ),
-                side_input("width", "Of each picture, in pixels."),
-                side_input("height", "Of each picture, in pixels."),
+                side_input("width", "Width in pixels."),
+                side_input("height", "Height in pixels."),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="Empty, for KSampler."),

@@ -42,8 +42,9 @@ def _verdict(certificate: Certificate) -> Iterator[str]:
     if not pairs and len(certificate.names) > 1:
         yield "- no separable increment moves a given prompt of another concept, not by a bit"
     if held_out:
+        pairs_ = "1 pair" if len(held_out) == 1 else f"{len(held_out)} pairs"
         yield (
-            f"- on held-out prompts {len(held_out)} pairs touch each other, most of all "
+            f"- {pairs_} leaking on held-out prompts, most of all "
             f"{held_out[0].eraser!r} moves {held_out[0].seen!r} ({held_out[0].leak:.2g})"
         )
 
