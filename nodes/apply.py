@@ -10,7 +10,7 @@ from ..sepme_core.increment import Stack
 from ..sepme_core.text_fields import parse_names
 from . import host
 from .common import StackType, check_choices, mode_input, prompts_input, schema
-from .remarks import on_model, writers_key
+from .remarks import on_graph, on_model
 from .telling import counted, told, warn
 
 __all__ = ["Apply", "Remove"]
@@ -69,11 +69,6 @@ class Apply(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **_: object) -> str:
-        """Runs again when a node comes behind it that it has to warn of."""
-        return writers_key()
-
-    @classmethod
     def execute(  # noqa: PLR0913
         cls,
         model: Any,
@@ -126,4 +121,5 @@ class Remove(io.ComfyNode):
         """Unknown names are refused, with what is there."""
         gone = parse_names(names)
         headline = f"{', '.join(gone) or 'Everything'} given back"
-        return io.NodeOutput(host.remove(model, gone), ui=told(headline))
+        restored = host.remove(model, gone)
+        return io.NodeOutput(restored, ui=told(headline, remarks=warn(on_graph(restored))))

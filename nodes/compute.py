@@ -20,7 +20,7 @@ from .common import ConceptsType, StackType, schema, side_input
 from .computing import find_or_compute
 from .kept import Kept
 from .plots import erasure_plot
-from .remarks import on_concepts, risk
+from .remarks import on_concepts
 from .session import identify
 from .task import Task
 from .telling import Remark, counted, told
@@ -182,12 +182,11 @@ class Compute(io.ComfyNode):
         text = "\n\n".join(account.text for _, account in results) + _notes(increments)
         if len(fresh) < len(chosen):
             old = ", ".join(c.name for c in chosen if c not in fresh)
-            text += f"\n\nKept from an earlier run, whose cost is told here: {old}."
-        text += risk(kept.task.concepts)
+            text += f"\n\nTaken from an earlier run; the times above are that run's: {old}."
         log.info("SepME\n%s", text)
-        headline = f"{counted(len(chosen), 'concept')} {'computed' if fresh else 'known already'}"
+        headline = f"{counted(len(chosen), 'concept')} {'computed' if fresh else 'from the cache'}"
         margins = [i.dead_zone.margin for i in increments if i.separable]
-        remarks = _remarks(increments) + on_concepts(kept.task.concepts)
+        remarks = _remarks(increments) + on_concepts(concepts)
         ui = told(headline, text, remarks, min(margins, default=None))
         plot = erasure_plot([(increment, account.statistics) for increment, account in results])
         return io.NodeOutput(Stack.of(increments), text, plot, ui=ui)

@@ -27,7 +27,7 @@ from .concept_rows import (
 )
 from .kept import Kept
 from .last_run import note_run, read_task
-from .remarks import on_concepts, on_model, risk, writers_key
+from .remarks import on_concepts, on_model
 from .rows import parse_rows
 from .saving import save
 from .session import identify
@@ -168,8 +168,8 @@ class Eraser(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, preserve_list: str | None = lists.NONE, **_: object) -> str:
-        """Runs again when the list on disk changed, or what there is to warn of behind it."""
-        return f"{lists.list_stamp(preserve_list)} {writers_key()}".strip()
+        """Runs again when the list on disk changed."""
+        return lists.list_stamp(preserve_list)
 
     @classmethod
     def execute(  # noqa: PLR0913
@@ -217,9 +217,9 @@ class Eraser(io.ComfyNode):
             host.send("sepme.row", event)
         remarks = [*warn(on_model(model, patched, stack))]
         remarks += row_remarks(found, kept.unwritten, merged=merged)
-        remarks += on_concepts(kept.task.concepts)
+        remarks += on_concepts(task.concepts)
         text = rows_report(found, parse_lines(prompts_to_check), kept.unwritten, merged=merged)
-        text += idle_rows(task.concepts.concepts, parse_rows(rows)) + risk(kept.task.concepts)
+        text += idle_rows(task.concepts.concepts, parse_rows(rows))
         saved = _saved(stack, save_to)
         remarks += [r for r in saved if r.level == "warning"]
         text += "".join(f"\n\n{r.text}" for r in saved)

@@ -12,7 +12,7 @@ from ..sepme_core.strangers import strangers, strangers_report
 from . import host
 from .telling import Remark
 
-__all__ = ["on_concepts", "on_model", "on_stack", "risk", "writers_key"]
+__all__ = ["on_concepts", "on_graph", "on_model", "on_stack"]
 
 _UNPROTECTED = (
     "Nothing is protected beside the concepts themselves: whatever the model finds most like them "
@@ -21,13 +21,10 @@ _UNPROTECTED = (
 
 
 def on_concepts(concepts: ConceptSet) -> list[Remark]:
-    """What to look at in the report where nobody said what must not change."""
-    return [] if concepts.protected_concepts else [Remark("Nothing is protected", "", "note")]
-
-
-def risk(concepts: ConceptSet) -> str:
-    """The same for the report: a paragraph that says what that risks, or nothing."""
-    return "" if concepts.protected_concepts else f"\n\n{_UNPROTECTED}"
+    """What it risks where nobody said what must not change."""
+    if concepts.protected_concepts:
+        return []
+    return [Remark("Nothing is protected", _UNPROTECTED, "note")]
 
 
 def on_stack(stack: Stack) -> list[Remark]:
@@ -43,14 +40,30 @@ def on_model(before: Any, model: Any, stack: Stack) -> list[Remark]:
         stack: what it had to apply, switched off rows included.
     """
     at_work = host.at_work(model)
-    told = [r for writer in host.weight_writers() for r in _written(writer, at_work)]
-    told += _doubled(at_work) + _strangers(sum(host.applied(model), stack))
-    return told + _again(host.at_work(before), stack, at_work)
+    told = on_graph(model) + _doubled(at_work) + _strangers(sum(host.applied(model), stack))
+    return told + _foreign(before, stack) + _again(host.at_work(before), stack, at_work)
 
 
-def writers_key() -> str:
-    """Changes when a node comes or goes that `on_model` would tell of."""
-    return " ".join(f"{writer.node_id}:{writer.title}" for writer in host.weight_writers())
+def on_graph(model: Any) -> list[Remark]:
+    """What nodes behind the one that runs make of the model that it gives."""
+    at_work = host.at_work(model)
+    return [r for writer in host.weight_writers() for r in _written(writer, at_work)]
+
+
+def _foreign(model: Any, stack: Stack) -> list[Remark]:
+    """What of a stack was computed on another checkpoint than the model's."""
+    names = host.from_other_checkpoints(model, [e.increment for e in stack.entries])
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [
+        Remark(
+            f"{names[0]!r}{more}: of another checkpoint",
+            f"{', '.join(names)} was computed on another checkpoint of the family. Protection "
+            "holds as long as the text encoder is the same; how well it erases was not measured "
+            "here.",
+        )
+    ]
 
 
 def _written(writer: host.Writer, at_work: Sequence[Acting]) -> list[Remark]:
@@ -60,11 +73,13 @@ def _written(writer: host.Writer, at_work: Sequence[Acting]) -> list[Remark]:
     if not lost:
         return []
     where = f"{writer.title} (node {writer.node_id})"
-    concepts = ", ".join(sorted({repr(a.increment.concept.name) for a in lost}))
+    names = sorted({repr(a.increment.concept.name) for a in lost})
+    concepts = ", ".join(names)
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     if not writer.mixes:
         return [
             Remark(
-                f"{writer.title} saves a model that still draws it",
+                f"{writer.title} saves a model that still draws {names[0]}{more}",
                 f"{where} writes the model's weights, which exact mode leaves as they are: what it "
                 f"saves still draws {concepts}. {host.WAY_OUT}",
             )
@@ -72,7 +87,7 @@ def _written(writer: host.Writer, at_work: Sequence[Acting]) -> list[Remark]:
     why = "which exact mode leaves as they are" if exact else "and keeps a share of each"
     return [
         Remark(
-            f"{writer.title} brings it back",
+            f"{writer.title} brings {names[0]}{more} back",
             f"{where} mixes this model's weights with another's, {why}: what comes out may draw "
             f"{concepts} again. Apply the stack behind it instead.",
         )

@@ -8,6 +8,7 @@ from .applying import (
     apply_merged,
     at_work,
     check_same_encoder,
+    from_other_checkpoints,
     remove,
     without_increments,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "encode_prompts",
     "encoder_digest",
     "family_of",
+    "from_other_checkpoints",
     "harmless",
     "inert",
     "is_told",

@@ -30,6 +30,7 @@ __all__ = [
     "apply_merged",
     "at_work",
     "check_same_encoder",
+    "from_other_checkpoints",
     "remove",
     "without_increments",
 ]
@@ -226,8 +227,6 @@ def _check(model: Any, stack: Stack) -> None:
     increments = [e.increment for e in stack.entries]
     check_fits(increments, layers)
     check_same_encoder([*increments, *(e.increment for s in applied(model) for e in s.entries)])
-    if increments:
-        _note_other_base(increments, without_increments(model))
 
 
 def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -> None:
@@ -249,25 +248,23 @@ def check_same_encoder(increments: Sequence[Increment], fingerprint: str = "") -
         )
 
 
-def _note_other_base(increments: Sequence[Increment], model: Any) -> None:
-    """Says what was computed on something else than the model at hand."""
-    differs = differing(model, {i.provenance.base for i in increments})
+def from_other_checkpoints(model: Any, increments: Sequence[Increment]) -> list[str]:
+    """Names of what was computed on another checkpoint than the model's.
+
+    Other LoRAs or merges on the same one are only noted in the log.
+    """
+    differs = differing(without_increments(model), {i.provenance.base for i in increments})
     names = {
-        what: ", ".join(i.concept.name for i in increments if differs[i.provenance.base] == what)
+        what: [i.concept.name for i in increments if differs[i.provenance.base] == what]
         for what in ("checkpoint", "patches")
     }
-    if names["checkpoint"]:
-        log.warning(
-            "SepME: %s was computed on another checkpoint of the family. Protection holds as long "
-            "as the text encoder is the same; how well it erases was not measured here.",
-            names["checkpoint"],
-        )
     if names["patches"]:
         log.info(
             "SepME: %s was computed on this checkpoint, but with other LoRAs or merges than are on "
             "it now. Protection holds; how well it erases was not measured with these.",
-            names["patches"],
+            ", ".join(names["patches"]),
         )
+    return names["checkpoint"]
 
 
 def without_increments(model: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ __all__ = ["Writer", "weight_writers"]
 
 MODEL, ANY = "MODEL", "*"
 _OURS = "SepME_"
+_JUDGES = ("SepME_Apply", "SepME_Eraser", "SepME_Remove")
+"""Those of ours that give a model on, and tell themselves what becomes of it."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Writer:
 def weight_writers(output: int = 0) -> list[Writer]:
     """Those behind a model output of the node that runs, nearest first; none outside of a run.
 
-    What a graph does behind a node is not among the node's inputs, so the host would take the node
-    for done: its key has to hold this.
+    What a graph does behind a node is not among the node's inputs: a node that is done already is
+    not asked again when a writer comes.
     """
     prompt, context = _running_prompt(), get_executing_context()
     if context is None or context.node_id not in prompt:
@@ -60,14 +62,15 @@ def _follow(prompt: Mapping[str, Any], node_id: str, output: int) -> Iterator[Wr
     for link in ahead:
         for other, node in prompt.items():
             kind = nodes.NODE_CLASS_MAPPINGS.get(node["class_type"])
-            if other in told or kind is None or list(link) not in node["inputs"].values():
+            taken = [name for name, value in node["inputs"].items() if value == list(link)]
+            if other in told or kind is None or not taken or node["class_type"] in _JUDGES:
                 continue
             told.add(other)
             given = _given(kind)
             ahead += [(other, i) for i, each in enumerate(given) if each in (MODEL, ANY)]
             title = nodes.NODE_DISPLAY_NAME_MAPPINGS.get(node["class_type"], node["class_type"])
             mixes = MODEL in given and _mixes(node["class_type"], kind)
-            if mixes or _writes(node["class_type"], kind):
+            if mixes or _writes(node["class_type"], kind, taken):
                 yield Writer(other, title, mixes)
 
 
@@ -75,16 +78,26 @@ def _given(kind: Any) -> list[str]:
     return list(getattr(kind, "RETURN_TYPES", None) or ())
 
 
-def _writes(class_type: str, kind: Any) -> bool:
-    """What takes a model, gives nothing on and runs for its own sake keeps it somewhere."""
-    ours = class_type.startswith(_OURS)
-    return bool(getattr(kind, "OUTPUT_NODE", False)) and not _given(kind) and not ours
+def _writes(class_type: str, kind: Any, taken: Sequence[str]) -> bool:
+    """What takes a model, gives nothing on and runs for its own sake keeps it somewhere.
+
+    Not so what takes anything, as a preview does.
+    """
+    if class_type.startswith(_OURS) or not getattr(kind, "OUTPUT_NODE", False) or _given(kind):
+        return False
+    types = _taken(kind)
+    return any(types.get(name) != ANY for name in taken)
 
 
 def _mixes(class_type: str, kind: Any) -> bool:
     """By its name, which tells it from a switch, and by what it takes."""
     if "merg" not in f"{class_type} {getattr(kind, 'CATEGORY', '')}".casefold():
         return False
+    return sum(each == MODEL for each in _taken(kind).values()) > 1
+
+
+def _taken(kind: Any) -> dict[str, Any]:
+    """Types of inputs by name."""
     groups = kind.INPUT_TYPES()
-    taken = [*groups.get("required", {}).values(), *groups.get("optional", {}).values()]
-    return sum(given[0] == MODEL for given in taken) > 1
+    inputs = groups.get("required", {}) | groups.get("optional", {})
+    return {name: given[0] for name, given in inputs.items()}

@@ -10,6 +10,7 @@ from comfy.patcher_extension import WrappersMP
 from comfy.weight_adapter import LoRAAdapter
 from sepme_pack.nodes import host
 from sepme_pack.nodes.apply import Apply, Remove
+from sepme_pack.nodes.remarks import on_model
 from sepme_pack.sepme_core.dead_zone import DeadZone
 from sepme_pack.sepme_core.errors import ConceptError, IncompatibleError
 from sepme_pack.sepme_core.increment import Stack
@@ -254,13 +255,13 @@ def test_increments_of_another_text_encoder_are_refused_together(model, clip):
     exact(model, own)
 
 
-def test_another_checkpoint_of_the_family_is_worth_a_note_only(model, clip, caplog):
-    stack = models.stack(model, clip, "cat")
-    with caplog.at_level(logging.WARNING):
-        exact(model, stack)
-        assert "another checkpoint" not in caplog.text
-        exact(models.model("sd1", seed=1), stack)
-    assert "cat was computed on another checkpoint" in caplog.text
+def test_another_checkpoint_of_the_family_is_told_on_the_node_and_nothing_is_refused(model, clip):
+    stack, other = models.stack(model, clip, "cat"), models.model("sd1", seed=1)
+    assert on_model(model, exact(model, stack), stack) == []
+    for apply in (exact, merged):
+        (remark,) = on_model(other, apply(other, stack), stack)
+        assert remark.headline == "'cat': of another checkpoint"
+        assert "cat was computed on another checkpoint" in remark.text
 
 
 def test_a_lora_makes_no_other_checkpoint_and_is_not_passed_over_either(model, clip, caplog):
@@ -269,13 +270,12 @@ def test_a_lora_makes_no_other_checkpoint_and_is_not_passed_over_either(model, c
     made = replace(plain.entries[0].increment.provenance, base=host.model_fingerprint(tuned))
     own = Stack.of([replace(plain.entries[0].increment, provenance=made)])
     caplog.set_level(logging.INFO)
-    exact(tuned, own)
+    assert on_model(tuned, exact(tuned, own), own) == []
     assert "computed on" not in caplog.text
     for there, stack in ((tuned, plain), (model, own), (models.with_lora(model, seed=2), own)):
         caplog.clear()
-        exact(there, stack)
+        assert on_model(there, exact(there, stack), stack) == []
         assert "cat was computed on this checkpoint, but with other LoRAs" in caplog.text
-    assert "another checkpoint" not in caplog.text
 
 
 def test_an_empty_or_silent_stack_changes_nothing(model, clip):

@@ -162,9 +162,13 @@ def test_nearest_is_none_of_the_known_increments_concepts(loaded, clip):
 
 def test_where_nothing_is_protected_the_report_says_what_that_risks(loaded, clip):
     alone = replace(models.CONCEPTS, protected_concepts=())
+    dog = ConceptSet((Concept("dog"),), (), ("car",))
     with CurrentNodeContext("prompt", "1:2"), torch.inference_mode():
         output = Compute.execute(loaded, clip, alone, **WIDGETS)
-        _, protected, _ = Compute.execute(loaded, clip, models.CONCEPTS, **WIDGETS).result
-    assert "may change too. SepME Neighbours suggests" in output.result[1]
+        protected = Compute.execute(loaded, clip, models.CONCEPTS, **WIDGETS)
+        known, *_ = Compute.execute(loaded, clip, dog, **WIDGETS | {"erase": ""}).result
+        with_known = Compute.execute(loaded, clip, alone, **WIDGETS, known=known)
+    assert "may change too. SepME Neighbours suggests" in output.ui["sepme_report"][0]
+    assert "Neighbours" in with_known.ui["sepme_report"][0]
     assert output.ui["sepme_state"][0]["headline"].startswith("Nothing is protected")
-    assert "Neighbours" not in protected
+    assert "Neighbours" not in protected.ui["sepme_report"][0]

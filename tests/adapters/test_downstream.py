@@ -4,9 +4,10 @@ import comfy.model_management
 import comfy_extras.nodes_model_merging as merging
 import pytest
 import torch
+from comfy_api.latest import io
 from comfy_execution.utils import CurrentNodeContext
 from sepme_pack.nodes import host
-from sepme_pack.nodes.apply import Apply
+from sepme_pack.nodes.apply import Apply, Remove
 from sepme_pack.nodes.eraser import Eraser
 from server import PromptServer
 
@@ -45,10 +46,23 @@ class Export:
     RETURN_TYPES = ()
     OUTPUT_NODE = True
 
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"model1": ("MODEL",)}}
 
-CLASSES = {c.__name__: c for c in (Reroute, Sampler, Switch, Export)} | {
+
+class Preview(Export):
+    """Shows whatever it gets, as the host's own does."""
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"model1": ("*", {})}}
+
+
+CLASSES = {c.__name__: c for c in (Reroute, Sampler, Switch, Export, Preview)} | {
     "SepME_Apply": Apply,
     "SepME_Eraser": Eraser,
+    "SepME_Remove": Remove,
     **merging.NODE_CLASS_MAPPINGS,
 }
 
@@ -91,9 +105,9 @@ def state(node, *args, node_id="1", **given):
     return shown["sepme_state"][0]["headline"], shown["sepme_report"][0]
 
 
-def key(node=Apply, node_id="1"):
-    with CurrentNodeContext("prompt", node_id):
-        return node.fingerprint_inputs()
+def key():
+    with CurrentNodeContext("prompt", "1"):
+        return Eraser.fingerprint_inputs(preserve_list="none")
 
 
 def writers():
@@ -105,7 +119,7 @@ def test_a_node_that_saves_the_weights_of_an_exact_erasure_is_a_warning(graph, m
     stack = models.stack(model, clip, "cat")
     graph(save=("CheckpointSave", ["1", 0]))
     headline, report = state(Apply, model, stack, **APPLY)
-    assert headline == "Save Checkpoint saves a model that still draws it"
+    assert headline == "Save Checkpoint saves a model that still draws 'cat'"
     assert "Save Checkpoint (node save)" in report
     assert "'cat'" in report
     assert "merged mode" in report
@@ -129,7 +143,7 @@ def test_a_node_that_mixes_the_weights_is_a_warning_in_both_modes(mode, graph, m
     headline, report = state(
         Apply, model, models.stack(model, clip, "cat"), **APPLY | {"mode": mode}
     )
-    assert headline == "ModelMergeSimple brings it back"
+    assert headline == "ModelMergeSimple brings 'cat' back"
     assert "Apply the stack behind it" in report
 
 
@@ -138,7 +152,7 @@ def test_the_eraser_warns_as_well(graph, model, clip, increments_folder):
     given = {"preserve_list": "none", "resolution": 64}
     _, report = state(Eraser, model, clip, "cat", **given)
     assert "saves still draws 'cat'" in report
-    assert report.startswith("1 concepts")
+    assert report.startswith("1 concept:")
 
 
 def test_weights_are_followed_through_whatever_passes_the_model_on(graph):
@@ -162,20 +176,33 @@ def test_what_only_draws_or_hangs_on_another_output_or_model_is_no_writer(graph)
         unknown=("NotInstalled", ["1", 0]),
         loop=("Reroute", ["loop", 0], ["1", 0]),
         ours=("SepME_Apply", ["1", 0]),
+        preview=("Preview", ["1", 0]),
     )
+    assert writers() == []
+    assert host.weight_writers() == []  # outside of a run
+
+
+@pytest.mark.parametrize("ours", ["SepME_Apply", "SepME_Eraser", "SepME_Remove"])
+def test_behind_a_node_of_ours_that_one_tells_what_is_saved(graph, ours):
+    """An exact erasure may be made a merged one there, or given back."""
+    graph(ours=(ours, ["1", 0]), save=("CheckpointSave", ["ours", 0]))
     assert writers() == []
 
 
-def test_a_node_runs_again_when_a_writer_comes_or_goes_and_only_then(graph):
-    for node in (Apply, Eraser):
-        graph()
-        alone = key(node)
-        graph(sampler=("Sampler", ["1", 0]))
-        assert key(node) == alone
-        graph(save=("CheckpointSave", ["1", 0]))
-        assert key(node) == key(node) != alone
-        assert key(node, node_id="2") == alone, "of another node, or of one that was expanded"
-    assert host.weight_writers() == []  # outside of a run
+def test_restore_tells_what_is_saved_of_what_it_leaves(graph, model, clip):
+    erasing = host.apply_exact(model, models.stack(model, clip), host.Window())
+    graph(save=("CheckpointSave", ["1", 0]))
+    assert (
+        state(Remove, erasing, "rose")[0] == "Save Checkpoint saves a model that still draws 'cat'"
+    )
+    assert state(Remove, erasing, "cat, rose")[0] == "cat, rose given back"
+
+
+def test_a_writer_that_comes_makes_nothing_run_again(graph):
+    alone = key()
+    graph(save=("CheckpointSave", ["1", 0]))
+    assert key() == alone
+    assert Apply.fingerprint_inputs.__func__ is io.ComfyNode.fingerprint_inputs.__func__
 
 
 def test_writing_is_noticed_on_the_node_that_writes_whatever_the_graph_says(model, clip):
