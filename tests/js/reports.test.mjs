@@ -3,6 +3,7 @@ import test from "node:test";
 
 import { lineage } from "../../web/js/lineage.js";
 import { Reports } from "../../web/js/reports.js";
+import { Tabs } from "../../web/js/tabs.js";
 
 const node = (id, type, values = [], inputs = {}) => ({
   id, type, mode: 0, pos: [id, id], widgets_values: values,
@@ -69,11 +70,12 @@ test("walls of subgraphs are seen through, from within and from behind", () => {
 });
 
 const output = (headline, margin = 0.5) => ({ sepme_state: [{ level: "ok", headline, margin }], sepme_report: ["all of it"] });
+const shown = (workflow) => () => ({ tab: 1, shown: workflow });
 const run = (workflow) => [1, "run", {}, { extra_pnginfo: { workflow } }, []];
 
 test("a report belongs to what was queued, not to what is shown when it comes", async () => {
   const reports = new Reports(async () => ({ queue_running: [run(flat())] }), () => {}, () => undefined);
-  await reports.hear("run", "2", output("one concept erased"), flat("a", "edited meanwhile"));
+  await reports.hear("run", "2", output("one concept erased"), shown(flat("a", "edited meanwhile")));
   assert.equal(reports.of(flat(), "2").headline, "one concept erased");
   assert.equal(reports.of(flat("a", "edited meanwhile"), "2"), undefined);
 });
@@ -83,7 +85,7 @@ test("a run that is over is looked up in the history, and all of them after a re
   const answers = { "/queue": { queue_running: [] }, "/history/run": history };
   const get = async (path) => answers[path] ?? history;
   const late = new Reports(get, () => {}, () => undefined);
-  await late.hear("run", "2", output("then"), flat("shown"));
+  await late.hear("run", "2", output("then"), shown(flat("shown")));
   assert.equal(late.of(flat(), "2").headline, "then");
   const again = new Reports(get, () => {}, () => undefined);
   await again.recall();
@@ -92,6 +94,34 @@ test("a run that is over is looked up in the history, and all of them after a re
 
 test("what has no workflow of its own is taken for what is shown", async () => {
   const reports = new Reports(async () => { throw new Error("no server"); }, () => {}, () => undefined);
-  await reports.hear("run", "2", output("now"), flat());
+  await reports.hear("run", "2", output("now"), shown(flat()));
   assert.equal(reports.of(flat(), "2").headline, "now");
+  await reports.hear("another tab's", "2", output("there"), () => ({ tab: 2, shown: null }));
+  assert.equal(reports.lastOf(2, "2", "SepME_Eraser"), undefined);
+});
+
+test("a node's last report is shown in the tab that its run was queued from, however much is changed there", async () => {
+  const reports = new Reports(async () => ({ queue_running: [run(flat())] }), () => {}, () => undefined);
+  await reports.hear("run", "2", output("in the first tab"), () => ({ tab: 1, shown: null }));
+  assert.equal(reports.lastOf(1, "2", "SepME_Eraser").headline, "in the first tab");
+  assert.equal(reports.lastOf(2, "2", "SepME_Eraser"), undefined, "nodes of one template have the same ids");
+  assert.equal(reports.lastOf(1, "2", "SepME_Apply"), undefined, "another node may have come in its place");
+});
+
+test("a run is of the tab that was open when it was queued", async () => {
+  const [first, second] = [{}, {}];
+  let open = first;
+  let answer = () => {};
+  const api = { queuePrompt: (number, prompt) => new Promise((resolve) => { answer = () => resolve({ prompt_id: prompt }); }) };
+  const tabs = new Tabs(api, () => open);
+  const one = tabs.now;
+  const queued = api.queuePrompt(0, "run");
+  open = second;
+  answer();
+  assert.deepEqual(await queued, { prompt_id: "run" });
+  assert.equal(tabs.of("run"), one);
+  assert.notEqual(tabs.now, one);
+  open = first;
+  assert.equal(tabs.now, one);
+  assert.equal(tabs.of("before the page was opened"), undefined);
 });

@@ -3,15 +3,14 @@
 import { ask } from "./ask.js";
 import { Chooser } from "./chooser.js";
 import { Foot } from "./foot.js";
-import { executionIds, nodeOf } from "./graph.js";
+import { executionIds } from "./graph.js";
 import { ASKING, suggesting } from "./neighbours.js";
 import { Panels } from "./panels.js";
 import { PromptCheck } from "./prompt_check.js";
 import { Reports } from "./reports.js";
 import { shortRun } from "./short_run.js";
+import { Tabs } from "./tabs.js";
 import { t } from "./words.js";
-
-/** @typedef {import("./reports.js").Report} Report */
 
 const PREFIX = "SepME_";
 
@@ -27,8 +26,7 @@ export class Feet {
     this.changed = changed;
     /** @type {Panels<Foot>} */
     this.feet = new Panels(() => this.root);
-    /** @type {Map<string, Report>} the last report of a node, by its workflow and its place in it */
-    this.last = new Map();
+    this.tabs = new Tabs(api, () => this.open);
     this.reports = new Reports((path) => this.get(path), () => { this.seen = null; }, described);
     /** @type {any[] | null} what the reports shown depend on */
     this.seen = null;
@@ -38,10 +36,16 @@ export class Feet {
     this.api.addEventListener("executed", (/** @type {any} */ { detail }) => this.hear(detail));
   }
 
-  async hear(/** @type {any} */ { prompt_id: run, node: id, output }) {
-    const node = nodeOf(this.root, id);
-    const report = node && (await this.reports.hear(run, String(id), output, this.workflow()));
-    if (report) this.last.set(this.key(node, String(id)), report);
+  hear(/** @type {any} */ { prompt_id: run, node: id, output }) {
+    return this.reports.hear(run, String(id), output, (workflow) => this.origin(run, workflow));
+  }
+
+  /** Where a run was queued; one from before the page was opened tells it by its workflow alone. */
+  origin(/** @type {string} */ run, /** @type {any} */ workflow) {
+    const { now } = this.tabs;
+    const shown = this.workflow();
+    const tab = this.tabs.of(run) ?? (!workflow || (workflow.id && workflow.id === shown.id) ? now : -1);
+    return { tab, shown: tab === now ? shown : null };
   }
 
   /** Gives one of our nodes a foot. @returns {Foot | null} */
@@ -81,7 +85,7 @@ export class Feet {
     const all = this.feet.all();
     if (all.length) this.reports.recall();
     for (const [, foot] of all) foot.refresh();
-    const now = [this.app.extensionManager?.workflow?.activeWorkflow?.activeState, ...all.flatMap(([node]) => [node, worth(node)])];
+    const now = [this.open?.activeState, ...all.flatMap(([node]) => [node, worth(node)])];
     if (now.length !== this.seen?.length || now.some((each, at) => each !== this.seen?.[at])) {
       this.seen = now;
       this.report(all);
@@ -92,21 +96,14 @@ export class Feet {
   /** Shows each node's report: the one for its inputs, else its last one as one of an earlier run. */
   report(/** @type {[any, Foot][]} */ all) {
     if (!this.reports.known.size) return;
-    const { root } = this;
+    const { root, reports, tabs: { now: tab } } = this;
     const workflow = this.workflow();
     for (const [node, foot] of all) {
       const ids = executionIds(root, node);
-      const found = ids.map((id) => this.reports.of(workflow, id)).find(Boolean);
-      const key = this.key(node, ids[0]);
-      if (found) this.last.set(key, found);
-      foot.tell(found ?? this.last.get(key) ?? null, !found);
+      const found = ids.map((id) => reports.of(workflow, id)).find(Boolean);
+      if (found) reports.keepLast(tab, ids[0], node.comfyClass, found);
+      foot.tell(found ?? ids.map((id) => reports.lastOf(tab, id, node.comfyClass)).find(Boolean) ?? null, !found);
     }
-  }
-
-  /** Where a node's last report is kept: another node of the same id may come in its place. */
-  key(/** @type {any} */ node, /** @type {string} */ id) {
-    const { path, key } = this.app.extensionManager?.workflow?.activeWorkflow ?? {};
-    return JSON.stringify([path ?? key, id, node.comfyClass]);
   }
 
   room(/** @type {any} */ node, /** @type {Foot} */ foot) {
@@ -118,6 +115,11 @@ export class Feet {
     const [width, least] = node.computeSize();
     if (node.size[0] < width || node.size[1] < least) node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], least)]);
     this.app.canvas?.setDirty(true, true);
+  }
+
+  /** The page's own object for the workflow that is open: one for each tab. */
+  get open() {
+    return this.app.extensionManager?.workflow?.activeWorkflow;
   }
 
   get root() {

@@ -22,11 +22,7 @@ const CHANGED_BY_RUNNING = new Set(["randomize", "increment", "decrement"]);
  * @returns {string} empty when there is no such node
  */
 export function lineage(workflow, executionId, known = () => undefined) {
-  const ids = String(executionId).split(":");
-  /** @type {Place | null} */
-  let place = { graph: workflow, outside: null, host: null, path: "" };
-  for (const id of ids.slice(0, -1)) place = place && inside(workflow, place, nodeAt(place.graph, id));
-  const node = place && nodeAt(place.graph, ids[ids.length - 1]);
+  const { place, node } = found(workflow, executionId);
   if (!place || !node) return "";
   /** @type {Map<string, number>} */
   const seen = new Map();
@@ -35,6 +31,19 @@ export function lineage(workflow, executionId, known = () => undefined) {
   const given = (/** @type {any} */ each) => values(each, widgetCount(known(each?.type)));
   describe({ ...workflow, given }, place, node, seen, told);
   return JSON.stringify(told);
+}
+
+/** What kind of node it is; undefined where there is none. @returns {string | undefined} */
+export function typeOf(/** @type {any} */ workflow, /** @type {string} */ executionId) {
+  return found(workflow, executionId).node?.type;
+}
+
+function found(/** @type {any} */ workflow, /** @type {string} */ executionId) {
+  const ids = String(executionId).split(":");
+  /** @type {Place | null} */
+  let place = { graph: workflow, outside: null, host: null, path: "" };
+  for (const id of ids.slice(0, -1)) place = place && inside(workflow, place, nodeAt(place.graph, id));
+  return { place, node: place && nodeAt(place.graph, ids[ids.length - 1]) };
 }
 
 /** Tells of a node and of everything before it; gives its number. */

@@ -4,7 +4,8 @@
  *
  * A report belongs to its inputs, not to its node: it is shown wherever the same is computed again
  * (in another tab, after a reload, in a copy), and is one of an earlier run as soon as something
- * before the node has changed.
+ * before the node has changed. Then it is shown in the tab alone that the run was queued from: other
+ * tabs may have nodes of the same ids, as two of one template have.
  *
  * @typedef {object} Report
  * @property {"ok" | "note" | "warning"} level
@@ -12,7 +13,7 @@
  * @property {number | null} margin
  * @property {string} text all of it
  */
-import { lineage } from "./lineage.js";
+import { lineage, typeOf } from "./lineage.js";
 
 const MOST = 200; // reports that are kept
 const PAST = 16; // runs that are asked for after a reload
@@ -29,6 +30,8 @@ export class Reports {
     this.changed = changed;
     /** @type {Map<string, Report>} */
     this.known = new Map();
+    /** @type {Map<string, Report>} the last one of a node, by its tab and its place there */
+    this.last = new Map();
     /** @type {Map<string, Promise<any>>} workflows as they were queued, by the run */
     this.queued = new Map();
     /** @type {Promise<void> | null} */
@@ -44,22 +47,35 @@ export class Reports {
     return lineage(workflow, executionId, this.described);
   }
 
+  /** The last report of a node, whatever it was computed from. */
+  lastOf(/** @type {number} */ tab, /** @type {string} */ executionId, /** @type {string} */ type) {
+    return this.last.get(placed(tab, executionId, type));
+  }
+
+  keepLast(/** @type {number} */ tab, /** @type {string} */ executionId, /** @type {string} */ type, /** @type {Report} */ report) {
+    keep(this.last, placed(tab, executionId, type), report);
+  }
+
   /**
    * Takes in what a run told of a node.
    *
    * @param {string} run its id
    * @param {string} executionId the node's
    * @param {any} output
-   * @param {any} shown the workflow as the page has it, for runs whose own is not to be had
-   * @returns {Promise<Report | null>}
+   * @param {(workflow: any) => {tab: number, shown: any}} from what it was queued from, as far as is
+   *     known: the tab, and the workflow that is shown there, for runs whose own is not to be had
    */
-  async hear(run, executionId, output, shown) {
+  async hear(run, executionId, output, from) {
     const report = reported(output);
-    if (!report) return null;
-    const workflow = (await this.workflowOf(run)) ?? shown;
+    if (!report) return;
+    const own = await this.workflowOf(run);
+    const { tab, shown } = from(own);
+    const workflow = own ?? shown;
+    if (!workflow) return;
     this.keep(this.inputs(workflow, executionId), report);
+    const type = typeOf(workflow, executionId);
+    if (type) this.keepLast(tab, executionId, type, report);
     this.changed();
-    return report;
   }
 
   /** Asks once for what was reported before the page was opened. */
@@ -82,10 +98,7 @@ export class Reports {
   }
 
   keep(/** @type {string} */ inputs, /** @type {Report} */ report) {
-    if (!inputs) return;
-    this.known.delete(inputs);
-    this.known.set(inputs, report);
-    if (this.known.size > MOST) this.known.delete(/** @type {string} */ (this.known.keys().next().value));
+    if (inputs) keep(this.known, inputs, report);
   }
 
   /** The workflow as it was when the run was queued; it may have been edited since. */
@@ -100,6 +113,18 @@ export class Reports {
     const now = running.find((/** @type {any} */ each) => each[1] === run);
     return workflowIn(now ?? (await this.get(`/history/${run}`))[run]?.prompt);
   }
+}
+
+/** Another node of the same id may come in a node's place, so its type counts too. */
+function placed(/** @type {number} */ tab, /** @type {string} */ executionId, /** @type {string} */ type) {
+  return JSON.stringify([tab, executionId, type]);
+}
+
+/** Keeps the newest ones. */
+function keep(/** @type {Map<string, Report>} */ store, /** @type {string} */ key, /** @type {Report} */ report) {
+  store.delete(key);
+  store.set(key, report);
+  if (store.size > MOST) store.delete(/** @type {string} */ (store.keys().next().value));
 }
 
 /** @returns {Report | null} */
