@@ -26,6 +26,13 @@ SHOWN = """() => {
     const node = app.graph.nodes.find((each) => each.type === "SepME_Eraser");
     return Object.fromEntries(node.widgets.map((each) => [each.name, !each.hidden]));
 }"""
+# Lets rows ask the server what it knows, as after a run.
+ASK = "() => { window.comfyAPI.api.api.dispatchEvent(new CustomEvent('reconnected')); }"
+TEXTS = """() => app.graph.nodes.flatMap((node) => node.widgets ?? [])
+    .some((widget) => widget.name === "$$node-text-preview")"""
+# The chosen nodes, each with how many links come in.
+CHOSEN = """() => Object.values(app.canvas.selected_nodes).map((node) => [
+    node.type, node.inputs.filter((input) => input.link != null).length])"""
 ADVANCED = ["preserve", "preserve_list", "method", "mode", "prompts_to_check", "resolution"]
 
 
@@ -61,11 +68,15 @@ def test_eraser_at_a_glance_reports_on_itself_and_folds_what_is_rarely_needed(ei
     assert not any(page.script(SHOWN)[name] for name in ADVANCED)
     assert page.script(SAVED) == before, "folding changes nothing that is saved"
 
+    assert not page.script(TEXTS), "what the page wrote on it while it ran is gone"
     type_protected(page, "rocket")
     expect(headline).to_contain_text("Earlier run: 2 of 2")
     type_protected(page, "")
     expect(headline).not_to_contain_text("Earlier run")
-    reopen(page, n_nodes=3)
+    page.page.get_by_role("button", name="Save increments").click()
+    page.wait_for_nodes(4)
+    assert page.script(CHOSEN) == [["SepME_Save", 1]]
+    reopen(page, n_nodes=4)
     expect(page.page.locator(".sepme-headline")).to_contain_text("2 of 2 concepts erased · margin")
     assert page.script(SAVED) == before
     assert ours(page) == []
@@ -110,10 +121,11 @@ def test_a_row_is_not_ready_for_texts_that_were_edited_while_it_was_computed(pag
     page.page.wait_for_function(
         "() => told.some((each) => each.name === 'execution_success')", timeout=120_000
     )
-    page.page.wait_for_timeout(1500)  # as long as it takes to ask the server what it knows
-    wait_for_rows(page, [("rocket", "new")])
     headline = page.page.locator(".sepme-headline")
     expect(headline).to_contain_text("Earlier run")
+    with page.page.expect_response("**/sepme/eraser"):
+        page.script(ASK)
+    wait_for_rows(page, [("rocket", "new")])
     type_protected(page, "")
     wait_for_rows(page, [("rocket", "ready")])
     expect(headline).not_to_contain_text("Earlier run")

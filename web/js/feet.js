@@ -3,11 +3,12 @@
 import { ask } from "./ask.js";
 import { Chooser } from "./chooser.js";
 import { Foot } from "./foot.js";
-import { executionIds } from "./graph.js";
+import { executionIds, nodeOf } from "./graph.js";
 import { ASKING, suggesting } from "./neighbours.js";
 import { Panels } from "./panels.js";
+import { takeOff } from "./progress_text.js";
 import { PromptCheck } from "./prompt_check.js";
-import { Reports } from "./reports.js";
+import { reported, Reports } from "./reports.js";
 import { shortRun } from "./short_run.js";
 import { Tabs } from "./tabs.js";
 import { t } from "./words.js";
@@ -37,6 +38,7 @@ export class Feet {
   }
 
   hear(/** @type {any} */ { prompt_id: run, node: id, output }) {
+    if (reported(output)) takeOff(nodeOf(this.root, id));
     return this.reports.hear(run, String(id), output, (workflow) => this.origin(run, workflow));
   }
 

@@ -7,8 +7,7 @@
  * widgets since, they would take the hole and the text for their own.
  */
 import { after } from "./dom.js";
-
-const PROGRESS_TEXT = "$$node-text-preview"; // the page's own name for it
+import { leaveOut } from "./progress_text.js";
 
 /** Lets one of our nodes open what was saved before it had all its widgets, and save nothing else. */
 export function keepValues(/** @type {any} */ node) {
@@ -26,8 +25,4 @@ function openOlder(/** @type {any} */ node, /** @type {any} */ values) {
     const fresh = (required?.[widget.name] ?? optional?.[widget.name])?.[1]?.default;
     if (fresh !== undefined) widget.value = fresh;
   }
-}
-
-function leaveOut(/** @type {any} */ node) {
-  for (const widget of node.widgets ?? []) if (widget.name === PROGRESS_TEXT) widget.serialize = false;
 }
