@@ -9,6 +9,7 @@ import { Panels } from "./panels.js";
 import { takeOff } from "./progress_text.js";
 import { PromptCheck } from "./prompt_check.js";
 import { reported, Reports } from "./reports.js";
+import { saveButton } from "./saving.js";
 import { shortRun } from "./short_run.js";
 import { Tabs } from "./tabs.js";
 import { t } from "./words.js";
@@ -72,6 +73,13 @@ export class Feet {
       const chooser = new Chooser(node, (progress) => this.neighbours(node, progress), this.changed);
       foot.addTool(chooser.button, chooser.element);
     }
+    if (node.comfyClass === "SepME_Eraser") foot.addTool(saveButton(node, (made) => this.show(made)));
+  }
+
+  /** Chooses a node that was just asked for, so that it is seen. */
+  show(/** @type {any} */ node) {
+    this.app.canvas.selectItems([node]);
+    this.changed();
   }
 
   /** Names that are most like a node's concepts, from the text encoder. */

@@ -34,10 +34,10 @@ export class Foot {
     keepFromGraph(this.element);
   }
 
-  /** Takes in a button, and what it unfolds. */
-  addTool(/** @type {HTMLElement} */ button, /** @type {HTMLElement} */ unfolds) {
-    this.tools.prepend(button);
-    this.tools.after(unfolds);
+  /** Takes in a button, and what it unfolds if it does. */
+  addTool(/** @type {HTMLElement} */ button, /** @type {HTMLElement[]} */ ...unfolds) {
+    this.more.before(button);
+    this.tools.after(...unfolds);
   }
 
   /** Takes in a remark on what is typed. */

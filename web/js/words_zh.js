@@ -82,6 +82,7 @@ export const ZH = {
   "margin {value}": "余量 {value}", "Earlier run": "先前运行", Advanced: "高级", "What is rarely needed": "较少用到的设置",
   "Something before this node, or in it, has changed since. Run it again to see how it is now.":
     "此节点或其上游在那之后有所改动。请重新运行以查看现状。",
+  "Save increments": "保存增量", "Adds SepME Save: with the next run it writes one file for each increment": "添加 SepME 保存：下次运行时为每个增量写入一个文件",
   "Protect neighbours": "保护相近概念", "Protect what is ticked": "保护所选", Close: "关闭",
   "Suggests names that are most like the concepts, to be kept as they are": "建议与这些概念最相近的名称，使其保持原样",
   "The text encoder is asked…": "正在询问文本编码器…",
