@@ -42,13 +42,13 @@ def type_protected(page, text):
 
 def test_eraser_at_a_glance_reports_on_itself_and_folds_what_is_rarely_needed(either_page):
     page = either_page
-    add_eraser(page, "cat\ndog")
+    add_eraser(page, "cat\ndog", protected_concepts="car")
     wait_for_rows(page, [("cat", "new"), ("dog", "new")])
     shown = page.script(SHOWN)
     assert [name for name in ADVANCED if shown[name]] == []
     assert shown["concepts"] and shown["protected_concepts"]
     before = page.script(SAVED)
-    assert before[:5] == ["cat\ndog", "", "", "", "none"]
+    assert before[:5] == ["cat\ndog", "", "car", "", "none"]
     headline = page.page.locator(".sepme-headline")
     assert page.run()["status"]["status_str"] == "success"
     expect(headline).to_contain_text("2 of 2 concepts erased · margin")
@@ -71,7 +71,7 @@ def test_eraser_at_a_glance_reports_on_itself_and_folds_what_is_rarely_needed(ei
     assert not page.script(TEXTS), "what the page wrote on it while it ran is gone"
     type_protected(page, "rocket")
     expect(headline).to_contain_text("Earlier run: 2 of 2")
-    type_protected(page, "")
+    type_protected(page, "car")
     expect(headline).not_to_contain_text("Earlier run")
     page.page.get_by_role("button", name="Save increments").click()
     page.wait_for_nodes(4)
