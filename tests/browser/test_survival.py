@@ -13,7 +13,7 @@ from tests.browser.graphs import ours, reopen
 pytestmark = pytest.mark.browser
 
 # An Eraser and a stack of files, with a picture that costs nothing, so that a run saves one.
-GRAPH = """([cat, dog]) => {
+GRAPH = """([cat, dog, name]) => {
     app.graph.clear();
     const add = (type, x, y, values = {}) => {
         const node = LiteGraph.createNode(type);
@@ -26,13 +26,16 @@ GRAPH = """([cat, dog]) => {
     const loader = add("CheckpointLoaderSimple", 0, 0);
     const eraser = add("SepME_Eraser", 350, 0, {
         concepts: "cat | kitten\\nrocket", protected_concepts: "dog", preserve_list: "none",
+        prompts_to_check: name,
         rows: JSON.stringify({ version: 1, rows: {
             cat: { on: true, strength: 0.5, start: 0, end: 0.75 }, rocket: { on: false } } }),
     });
-    const stack = add("SepME_LoadStack", 350, 700, { rows: JSON.stringify({ version: 1, rows: [
-        { file: cat, on: true, strength: -0.5 }, { file: dog, on: false }] }) });
-    const picture = add("EmptyImage", 900, 500, { width: 64, height: 64 });
-    const [report, other] = [0, 250].map((y) => add("PreviewAny", 900, y));
+    const rows = [{ file: cat, on: true, strength: -0.5 }, { file: dog, on: false }];
+    const stack = add("SepME_LoadStack", 850, 0, {
+        rows: JSON.stringify({ version: 1, note: name, rows }),
+    });
+    const picture = add("EmptyImage", 850, 500, { width: 64, height: 64 });
+    const [report, other] = [0, 250].map((y) => add("PreviewAny", 1350, y));
     const save = add("SaveImage", 1250, 500, { filename_prefix: "sepme/survival" });
     loader.connect(0, eraser, 0);
     loader.connect(1, eraser, 1);
@@ -57,9 +60,9 @@ COMMAND = "(id) => app.extensionManager.command.execute(id)"
 NODES = 7
 
 
-def build(page, shelf):
-    """Shows the graph; gives what it sends and shows."""
-    page.script(GRAPH, shelf[:2])
+def build(page, shelf, name="survival"):
+    """Shows the graph; gives what it sends and shows. Of what has run before nothing is told."""
+    page.script(GRAPH, [*shelf[:2], name])
     page.wait_for_nodes(NODES)
     page.script("() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState()")
     expect(page.page.locator(".sepme-row:not([hidden])")).to_have_count(4)
@@ -77,10 +80,10 @@ def same(page, before, n_nodes=NODES):
     assert page.script(ROWS) == rows
 
 
-@pytest.mark.page("own nodes-2.0")
-def test_values_rows_and_reports_survive_tabs_saving_and_reloading(any_page, shelf):
+@pytest.mark.page("own classic")
+def test_values_rows_and_reports_survive_tabs_and_reloading(any_page, shelf, request):
     page = any_page
-    before = build(page, shelf)
+    before = build(page, shelf, request.node.name)
     assert page.run()["status"]["status_str"] == "success"
     told = page.page.locator(".sepme-headline:visible")
     expect(told).to_have_count(2)
