@@ -42,7 +42,7 @@ def write(path: Path, data: bytes) -> None:
 def used(path: Path) -> None:
     """Notes that an entry is still wanted; when it was written stays as it is."""
     with suppress(OSError):  # on a disk that is read-only nothing is thrown away either
-        os.utime(path, (time.time(), path.stat().st_mtime))
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def state(folder: Path) -> dict[str, Any]:
