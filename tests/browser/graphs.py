@@ -111,7 +111,7 @@ def wait_for_rows(page, expected):
     """Until the rows have these names and states, in the order in which they stand."""
     states = page.page.locator(STATES)
     expect(states).to_have_text([state for _, state in expected], timeout=90_000)
-    assert page.page.locator(LABELS).all_inner_texts() == [name for name, _ in expected]
+    expect(page.page.locator(LABELS)).to_have_text([name for name, _ in expected])
 
 
 def wait_for_labels(page, expected):

@@ -78,7 +78,7 @@ export class Feet {
 
   /** Chooses a node that was just asked for, so that it is seen. */
   show(/** @type {any} */ node) {
-    this.app.canvas.selectItems([node]);
+    requestAnimationFrame(() => this.app.canvas.selectItems([node])); // after the page's choice of the node that was clicked
     this.changed();
   }
 
