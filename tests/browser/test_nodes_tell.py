@@ -63,11 +63,15 @@ def test_eraser_at_a_glance_reports_on_itself_and_folds_what_is_rarely_needed(ei
 
     more = page.page.get_by_role("button", name="Advanced")
     expect(more).to_have_text("▸ Advanced · preserve_list")
+    typed = page.page.get_by_placeholder("prompts_to_check")
+    expect(typed).to_be_hidden()
     more.click()
+    expect(typed).to_be_visible()
     assert all(page.script(SHOWN)[name] for name in ADVANCED)
     assert page.script(SAVED) == before
     page.picture("eraser-unfolded", ["SepME_Eraser"])
     more.click()
+    expect(typed).to_be_hidden()
     assert not any(page.script(SHOWN)[name] for name in ADVANCED)
     assert page.script(SAVED) == before, "folding changes nothing that is saved"
 
@@ -80,7 +84,8 @@ def test_eraser_at_a_glance_reports_on_itself_and_folds_what_is_rarely_needed(ei
     page.wait_for_nodes(4)
     page.page.wait_for_function(CHOSEN)
     reopen(page, n_nodes=4)
-    expect(page.page.locator(".sepme-headline")).to_contain_text("2 of 2 concepts erased · margin")
+    shown = page.page.locator(".sepme-headline:visible")
+    expect(shown).to_contain_text("2 of 2 concepts erased · margin")
     assert page.script(SAVED) == before
     assert ours(page) == []
 

@@ -80,7 +80,7 @@ def same(page, before, n_nodes=NODES):
     assert page.script(ROWS) == rows
 
 
-@pytest.mark.page("own classic")
+@pytest.mark.page("own nodes-2.0")
 def test_values_rows_and_reports_survive_tabs_and_reloading(any_page, shelf, request):
     page = any_page
     before = build(page, shelf, request.node.name)

@@ -57,7 +57,7 @@ export class Feet {
     const foot = new Foot(node, this.changed);
     this.furnish(node, foot);
     foot.refresh();
-    if (foot.wanted) place(foot);
+    foot.place();
     this.feet.set(node, foot);
     return foot;
   }
@@ -116,20 +116,12 @@ export class Feet {
     }
   }
 
+  /** Gives a node the room that its foot needs now. */
   room(/** @type {any} */ node, /** @type {Foot} */ foot) {
-    if (foot.wanted && !foot.element.dataset.placed) place(foot);
-    const height = String(foot.minHeight);
-    if (!foot.element.dataset.placed || foot.element.dataset.room === height) return;
-    foot.element.dataset.room = height;
-    foot.element.style.minHeight = `${height}px`;
+    if (!foot.settle()) return;
     const [width, least] = node.computeSize();
     if (node.size[0] < width || node.size[1] < least) node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], least)]);
     this.app.canvas?.setDirty(true, true);
-  }
-
-  /** The page's own object for the workflow that is open: one for each tab. */
-  get open() {
-    return this.app.extensionManager?.workflow?.activeWorkflow;
   }
 
   get root() {
@@ -144,18 +136,6 @@ export class Feet {
   async get(/** @type {string} */ path) {
     return (await this.api.fetchApi(path)).json();
   }
-}
-
-/** Puts a foot on its node, as a widget behind all others: those are saved by their places. */
-function place(/** @type {Foot} */ foot) {
-  foot.element.dataset.placed = "yes";
-  const widget = foot.node.addDOMWidget("sepme_foot", "sepme_foot", foot.element, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => foot.minHeight,
-    getMaxHeight: () => foot.minHeight,
-  });
-  widget.serialize = false;
 }
 
 /** What the server says of our nodes; of others everything counts that is saved. */

@@ -37,25 +37,30 @@ export function fold(/** @type {any} */ node) {
   const folded = new Set(node.showAdvanced || pageFolds(node) ? [] : advanced(node));
   const changed = marked(node).filter((/** @type {any} */ widget) => Boolean(widget.hidden) !== folded.has(widget));
   for (const widget of changed) hide(widget, folded.has(widget));
-  if (changed.length) redraw(node);
+  if (/** @type {any} */ (window).LiteGraph?.vueNodesMode && !pageFolds(node)) hideRows(node, folded);
   return changed.length > 0;
 }
 
 /** @type {WeakMap<any, any>} what hidden widgets had of their own */
 const rooms = new WeakMap();
 
-/** Takes a widget off its node, or puts it back; it stays a widget with its value. */
+/** Takes a widget off the canvas, or puts it back; it stays a widget with its value. */
 export function hide(/** @type {any} */ widget, hidden = true) {
   if (hidden && !rooms.has(widget)) rooms.set(widget, Object.getOwnPropertyDescriptor(widget, "computeSize"));
   widget.hidden = hidden;
-  widget.options = Object.assign(widget.options ?? {}, { hidden });
   if (hidden) widget.computeSize = () => [0, -4]; // no room either; the classic page adds 4 to each
   else if (rooms.get(widget)) Object.defineProperty(widget, "computeSize", rooms.get(widget));
   else delete widget.computeSize;
   if (!hidden) rooms.delete(widget);
 }
 
-/** The page draws elements anew when the list has changed, not when a widget has. */
-function redraw(/** @type {any} */ node) {
-  node.widgets.push(node.widgets.pop());
+/**
+ * The same for a page that draws nodes as elements and does not fold. It looks at its widgets'
+ * options only until a link changes, so their rows are hidden themselves.
+ */
+function hideRows(/** @type {any} */ node, /** @type {Set<any>} */ folded) {
+  const drawn = node.widgets.filter((/** @type {any} */ { type, options }) => type && !options?.hidden && !options?.canvasOnly);
+  const rows = document.querySelectorAll(`[data-node-id="${node.id}"] .lg-node-widget`);
+  if (rows.length !== drawn.length) return; // not drawn yet, or a node of another graph
+  rows.forEach((row, at) => { /** @type {HTMLElement} */ (row).style.display = folded.has(drawn[at]) ? "none" : ""; });
 }

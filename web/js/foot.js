@@ -5,7 +5,7 @@
  * @typedef {import("./reports.js").Report} Report
  */
 import { h, keepFromGraph } from "./dom.js";
-import { advanced, fold, pageFolds, unusual } from "./folding.js";
+import { advanced, fold, hide, pageFolds, unusual } from "./folding.js";
 import { t } from "./words.js";
 
 const [LINE, OPEN] = [30, 150]; // pixels: of a line, and of the unfolded report
@@ -49,12 +49,37 @@ export class Foot {
   /** Room that it needs, in pixels. */
   get minHeight() {
     const shown = [.../** @type {Iterable<HTMLElement>} */ (this.element.children)].filter((child) => !child.hidden);
-    return 14 + shown.reduce((sum, child) => sum + Number(child.dataset.height ?? LINE), 0);
+    return (shown.length && 14) + shown.reduce((sum, child) => sum + Number(child.dataset.height ?? LINE), 0);
   }
 
   /** Whether there is anything to be shown. */
   get wanted() {
     return [...this.element.children].some((child) => !(/** @type {HTMLElement} */ (child).hidden));
+  }
+
+  /**
+   * Puts it on its node, as a widget behind all others: those are saved by their places. It is put
+   * there at once, since not every page draws a widget that comes later.
+   */
+  place() {
+    this.widget = this.node.addDOMWidget("sepme_foot", "sepme_foot", this.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => this.minHeight,
+      getMaxHeight: () => this.minHeight,
+    });
+    this.widget.serialize = false;
+    this.settle();
+  }
+
+  /** Takes the room that it needs now, none where it is empty; gives whether that is a change. */
+  settle() {
+    const height = `${this.minHeight}px`;
+    if (this.element.style.minHeight === height) return false;
+    this.element.style.minHeight = height;
+    this.element.hidden = !this.wanted;
+    hide(this.widget, !this.wanted);
+    return true;
   }
 
   /** Shows what was reported; nothing where nothing was. */

@@ -19,6 +19,7 @@ export class TextWidget {
   /** Takes the text off the node; it stays a widget, and is shown where there is no panel. */
   hide() {
     hide(this.widget);
+    this.widget.options = Object.assign(this.widget.options ?? {}, { hidden: true });
   }
 
   get text() {
