@@ -46,7 +46,7 @@ WIDGETS = {
     Compute: COMPUTE,
     Apply: APPLY,
     Compare: COMPARE | {"steps": 1, "n_per_prompt": 1},
-    Eraser: {"preserve_list": "none", "resolution": 64},
+    Eraser: {"protected_concepts": "dog", "preserve_list": "none", "resolution": 64},
 }
 HEADLINES = {
     Compute: "1 concept computed",
