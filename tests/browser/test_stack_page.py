@@ -128,7 +128,7 @@ def test_files_are_added_by_a_choice_alone_one_or_several_by_keys_or_mouse(eithe
     picture = picker.locator("img")
     expect(picture).to_be_visible()
     page.page.wait_for_function("(img) => img.naturalWidth > 0", arg=picture.element_handle())
-    picker.get_by_label("on: lent/dog.safetensors").check()
+    picker.get_by_role("checkbox", name="on: lent/dog.safetensors").check()
     adder.press("ArrowDown")
     adder.press("ArrowDown")
     page.page.screenshot(path=cache.folder("screenshots") / f"picker-{page.script(RENDERER)}.png")
