@@ -36,7 +36,9 @@ GRAPH = """([cat, dog, name]) => {
     });
     const picture = add("EmptyImage", 850, 500, { width: 64, height: 64 });
     const [report, other] = [0, 250].map((y) => add("PreviewAny", 1350, y));
-    const save = add("SaveImage", 1250, 500, { filename_prefix: "sepme/survival" });
+    // A name of its own: what the server has saved before would hold the workflow of that time.
+    const prefix = `sepme/${name.replaceAll(/\\W+/g, "-")}`;
+    const save = add("SaveImage", 1250, 500, { filename_prefix: prefix });
     loader.connect(0, eraser, 0);
     loader.connect(1, eraser, 1);
     eraser.connect(2, report, 0);
