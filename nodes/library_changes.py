@@ -201,7 +201,7 @@ def move(moves: Sequence[tuple[Path, Path]]) -> None:
             done.append((old, new))
     except LibraryError:
         for old, new in reversed(done):
-            with suppress(OSError):
+            with suppress(OSError):  # the first failure is what is told
                 os.replace(new, old)
         raise
 
